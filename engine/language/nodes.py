@@ -66,9 +66,10 @@ class Binary(Node):
 
 @dataclass(slots=True, eq=False)
 class Unary(Node):
-    """One of `!`, `+`, `-`, `~` before a whole chain."""
+    """Prefixes before a whole chain: `operators` holds one or more of `~`, `!`, `+`, `-` as written, so the last one
+    is applied first. They are one flat node because their number has no limit."""
 
-    operator: str
+    operators: str
     operand: Node
 
 
