@@ -1,0 +1,217 @@
+"""What the server asks of the other rooms, and they of it.
+
+`engine/` and `watch/` never import this module; they fit these protocols by shape, and the type checker sees both
+sides where `server/app.py` brings them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from engine.errors import EngineError
+
+__all__ = [
+    "Answer",
+    "Audience",
+    "Caller",
+    "Change",
+    "Committer",
+    "Engine",
+    "Form",
+    "Hub",
+    "Login",
+    "Outcome",
+    "Requests",
+    "Say",
+    "Subscriber",
+    "Target",
+    "Tree",
+    "User",
+]
+
+Tree: TypeAlias = Any
+"""None, bool, int, float, str, bytes, list, tuple, dict with str keys, and the engine's leaf objects."""
+
+
+class User(Protocol):
+    """A user of the engine. The server only passes it around; it must not be callable (see `Login`)."""
+
+
+class Form(Protocol):
+    """How events become bytes for one kind of connection. One object a kind: compare with `is`."""
+
+    def event(self, kind: int, data: Tree) -> bytes:
+        """The complete frame, ready for the socket."""
+        ...
+
+
+class Subscriber(Protocol):
+    """A connection, as `watch/` sees it. Hashed and compared by identity."""
+
+    @property
+    def form(self) -> Form: ...
+
+    @property
+    def out(self) -> list[bytes]:
+        """Frames that leave with the next flush. The list stays the same object as long as the connection lives."""
+        ...
+
+
+class Audience(Protocol):
+    """Connections that get the same frame. `appends[i]` is `connections[i].out.append`."""
+
+    @property
+    def connections(self) -> tuple[Any, ...]: ...
+
+    @property
+    def appends(self) -> tuple[Callable[[bytes], None], ...]: ...
+
+
+Target: TypeAlias = Any
+"""An `Audience`, or one connection."""
+
+Say: TypeAlias = Callable[[Target, bytes], None]
+"""Puts a frame for a target at the end of the outbox."""
+
+
+class Caller(Protocol):
+    """Who asks: the user (None before login) and the connection (None over HTTP)."""
+
+    @property
+    def user(self) -> Any: ...
+
+    @property
+    def subscriber(self) -> Any: ...
+
+
+class Change(Protocol):
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def packed(self) -> bytes: ...
+
+
+class Outcome(Protocol):
+    """What a request came to. `effects` and `deleted` are for `watch/`; empty or None when there are none."""
+
+    @property
+    def value(self) -> Tree: ...
+
+    @property
+    def error(self) -> EngineError | None: ...
+
+    @property
+    def change(self) -> Change | None: ...
+
+    @property
+    def effects(self) -> Any: ...
+
+    @property
+    def deleted(self) -> Any: ...
+
+
+Login: TypeAlias = Any
+"""A user at once, or a callable without arguments: the slow check of a password, to be run off the loop.
+
+The callable returns whether the password is right, touches nothing of the engine, and goes back to
+`Engine.login_done` with its answer.
+"""
+
+
+class Engine(Protocol):
+    """The engine, called on the loop's thread only, one request at a time.
+
+    `code`, `procedure`, `variables` and `arguments` come as the client sent them, None when left out. What could not
+    be decoded comes as an `EngineError` in its place, to be raised where the specification has that item checked.
+    """
+
+    @property
+    def last_change(self) -> int:
+        """The id of the last change that was executed, 0 at first."""
+        ...
+
+    @property
+    def executing(self) -> int:
+        """Odd while a request runs, even otherwise; never the same for two requests."""
+        ...
+
+    @property
+    def default_password(self) -> bool:
+        """Whether the user `admin` still has the password of a fresh store."""
+        ...
+
+    def query(self, caller: Any, scope: str, code: Any, variables: Any) -> Outcome: ...
+
+    def run(self, caller: Any, scope: str, procedure: Any, arguments: Any) -> Outcome: ...
+
+    def login(self, name: str, password: str) -> Login:
+        """Raises AuthError at once when there is nothing to check, such as for an unknown user."""
+        ...
+
+    def login_token(self, token: str) -> User:
+        """Raises AuthError for an unknown or expired token."""
+        ...
+
+    def login_done(self, check: Callable[[], bool], verified: bool) -> User:
+        """The user of a finished check. Raises AuthError when not verified, or when user or password changed since."""
+        ...
+
+
+class Committer(Protocol):
+    """Makes changes durable, in a thread of its own. It tells so by the two callbacks that it was made with."""
+
+    def append(self, change_id: int, packed: bytes) -> None: ...
+
+
+class Answer(Protocol):
+    """What a watch or room request came to: reply first, then the events that follow it."""
+
+    @property
+    def value(self) -> Tree:
+        """The data of the reply; unused where the reply is OK."""
+        ...
+
+    def events(self) -> None:
+        """Says the events that follow the reply."""
+        ...
+
+
+class Requests(Protocol):
+    """The requests that `watch/` answers. Items come as the client sent them, the scope aside, which is a str.
+
+    Raises `EngineError`: nothing has been subscribed then, and no event follows.
+    """
+
+    def watch(self, caller: Any, scope: str, ids: Sequence[Any]) -> Answer: ...
+
+    def unwatch(self, caller: Any, scope: str, ids: Sequence[Any]) -> Answer: ...
+
+    def join(self, caller: Any, scope: str, rooms: Sequence[Any]) -> Answer: ...
+
+    def leave(self, caller: Any, scope: str, rooms: Sequence[Any]) -> Answer: ...
+
+    def emit(self, caller: Any, scope: str, items: Sequence[Any], peers: bool) -> Answer:
+        """`items` is room, event and arguments; `peers` leaves the caller's own connection out."""
+        ...
+
+
+class Hub(Protocol):
+    """Who watches what. It says what it has to say through the `Say` that it was made with."""
+
+    def before_reply(self, outcome: Any, subscriber: Any) -> None:
+        """Says effects and updates; `subscriber` is the connection that asked, None over HTTP."""
+        ...
+
+    def after_reply(self, outcome: Any) -> None:
+        """Says deletes."""
+        ...
+
+    def watches_node(self, subscriber: Any) -> bool:
+        """Whether the connection watches the node scope, and so gets status events as a bare string."""
+        ...
+
+    def drop(self, subscriber: Any) -> None:
+        """Forgets a connection that is gone."""
+        ...
