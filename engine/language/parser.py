@@ -17,13 +17,9 @@ from engine.errors import SyntaxFailed
 from engine.language import nodes
 from engine.language.nodes import Node
 from engine.language.syntax_errors import explain, line_and_column, shorten, skip_blanks
+from engine.limits import INT_MAX, MAX_NESTED_STATEMENTS
 
-__all__ = ["MAX_NESTING", "parse"]
-
-MAX_NESTING: Final = 501
-"""How deep statements may nest, the outermost included."""
-
-INT_MAX: Final = 2**63 - 1
+__all__ = ["parse"]
 
 _lock = Lock()
 
@@ -436,20 +432,20 @@ _OPENERS: Final = (*"([{|=+-*/%<>&^?`", "return")
 
 
 def _check_nesting(query: nodes.Query) -> None:
-    """Raise SyntaxFailed where statements nest more than MAX_NESTING deep.
+    """Raise SyntaxFailed where statements nest more than MAX_NESTED_STATEMENTS deep.
 
     Every parenthesis, bracket, argument, block, body and right side is one more; so is every right operand, whichever
     operator binds tighter: the operands of one expression are each one deeper than the operand before.
     """
     text = query.text
-    if len(text) < MAX_NESTING or sum(map(text.count, _OPENERS)) < MAX_NESTING:
+    if len(text) < MAX_NESTED_STATEMENTS or sum(map(text.count, _OPENERS)) < MAX_NESTED_STATEMENTS:
         return
     waiting = [(statement, 1) for statement in query.statements]
     while waiting:
         node, depth = waiting.pop()
-        if depth > MAX_NESTING:
+        if depth > MAX_NESTED_STATEMENTS:
             raise SyntaxFailed(
-                f"{line_and_column(text, node.start)}: statements can be nested {MAX_NESTING} deep, no more"
+                f"{line_and_column(text, node.start)}: statements can be nested {MAX_NESTED_STATEMENTS} deep, no more"
             )
         for kind, inner in _inner(node):
             waiting.append((inner, depth + kind))

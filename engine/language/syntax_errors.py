@@ -61,6 +61,7 @@ def explain(text: str, unexpected: UnexpectedInput) -> str:
     where = line_and_column(text, offset)
     rest = text[offset : offset + 300]
     if rest.startswith("/*") or (rest[:1] == "*" and text[offset - 1 : offset] == "/"):
+        where = line_and_column(text, offset - (rest[0] == "*"))
         return f"{where}: a comment begins here and has no '*/'"
     accepted = unexpected.interactive_parser.accepts()  # type: ignore[no-untyped-call]
     value_fits = "NUMBER" in accepted
