@@ -117,7 +117,7 @@ class ClosureLiteral(Node):
 class Constant(Node):
     """nil, true, false, an int, a float or a str; `source` as written."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     source: str = field(default="", kw_only=True)
 
 

@@ -1,0 +1,121 @@
+"""A collection: a tree of things under a root, with the definitions that go with it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from engine.change import Internal, Job
+from engine.values.thing import Instance, Thing
+
+if TYPE_CHECKING:
+    from engine.change import Change
+    from engine.engine import Engine
+    from engine.types.enum import Enum
+    from engine.types.type import Type
+    from engine.values.closure import Closure
+
+__all__ = ["Collection", "Procedure", "ThingRef"]
+
+
+class ThingRef(weakref.ref[Thing]):
+    """A weak reference to a stored thing that knows its id, so that the index can forget it."""
+
+    __slots__ = ("id",)
+
+    id: int
+
+
+class Procedure:
+    """A named closure of a scope; `created_at` in whole seconds since 1970."""
+
+    __slots__ = ("closure", "created_at", "name")
+
+    def __init__(self, name: str, closure: Closure, created_at: int) -> None:
+        self.name = name
+        self.closure = closure
+        self.created_at = created_at
+
+
+class Collection:
+    """One collection.
+
+    The index refers to things weakly: a thing lives as long as stored data or a running query refers to it, and the
+    moment it goes it is noted in `engine.gone`. Ids come from the engine's counter, so that they are unique on the
+    whole server.
+    """
+
+    kind = "C"
+
+    def __init__(self, engine: Engine, collection_id: int, name: str, created_at: int) -> None:
+        self.engine = engine
+        self.id = collection_id
+        self.name = name
+        self.created_at = created_at
+        self.deep = 1
+        self.time_zone = "UTC"
+        self.access: dict[int, int] = {}  # user id -> mask
+        self.index: dict[int, ThingRef] = {}
+        self.types: dict[str, Type] = {}
+        self.enums: dict[str, Enum] = {}
+        self.procedures: dict[str, Procedure] = {}
+        self.rooms: dict[int, Any] = {}  # room id -> weak reference to the room
+        self.tasks: dict[int, Any] = {}
+        self.history: list[Any] | None = None  # commit history; None: off
+        self.quotas: dict[str, int] = {}
+        self.change: Change | None = None  # the change that is being made in it
+        self.root: Thing = Thing({})
+
+    @property
+    def title(self) -> str:
+        """The scope as events name it."""
+        return f"@collection:{self.name}"
+
+    # --- things by id --------------------------------------------------------------------------------------------
+
+    def adopt(self, thing: Thing) -> int:
+        """Give a thing an id and keep it in the index; its id."""
+        engine = self.engine
+        thing_id = engine.next_id
+        engine.next_id = thing_id + 1
+        self.admit(thing, thing_id)
+        return thing_id
+
+    def admit(self, thing: Thing, thing_id: int) -> None:
+        """Enter a thing under an id it already had."""
+        thing.id = thing_id
+        ref = ThingRef(thing, self._gone)
+        ref.id = thing_id
+        self.index[thing_id] = ref
+        if type(thing) is Instance:
+            thing.kind.enter(thing)
+
+    def _gone(self, ref: ThingRef) -> None:
+        if self.index.get(ref.id) is ref:
+            del self.index[ref.id]
+            self.engine.gone.append(ref.id)
+
+    def find(self, thing_id: int) -> Thing | None:
+        """The stored thing with that id."""
+        ref = self.index.get(thing_id)
+        return None if ref is None else ref()
+
+    def things(self) -> Iterator[Thing]:
+        """Every stored thing, those of unreachable cycles included."""
+        for ref in list(self.index.values()):
+            thing = ref()
+            if thing is not None:
+                yield thing
+
+    # --- recording -----------------------------------------------------------------------------------------------
+
+    def record(self, job: Job) -> None:
+        """Note a mutation of the collection's definitions: watchers of the root see it."""
+        assert self.change is not None
+        self.change.mutations.append((self.root.id, job))
+
+    def record_internal(self, thing_id: int, job: Job) -> None:
+        """Note a mutation that the log needs and watchers don't see."""
+        if self.change is not None:
+            self.change.mutations.append((thing_id, job if type(job) is Internal else Internal(job)))

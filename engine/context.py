@@ -1,0 +1,108 @@
+"""What a running query knows: one `Context` per query, handed to everything it calls."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.errors import OperationError
+from engine.limits import MAX_ARRAY_ITEMS
+from engine.values.list import List
+from engine.values.set import Set
+from engine.values.thing import Thing
+
+if TYPE_CHECKING:
+    from engine.change import Change, Job
+    from engine.effects import Effect
+    from engine.engine import Engine
+    from engine.scopes import Scope
+    from engine.users import User
+    from engine.values.thing import Value
+
+__all__ = ["Caller", "Context"]
+
+
+class Caller(Protocol):
+    """Who asks: `user` is None until logged in; `subscriber` is the connection as `watch/` knows it, None for a
+    caller that can't be told events (HTTP, tasks)."""
+
+    user: User | None
+    subscriber: Any
+
+
+class Context:
+    """The state of one query.
+
+    `frames` are the variables: the query's own first, then a dict for each closure that is running and needs one.
+    Attributes that most queries leave alone are class attributes, so that making a context is cheap.
+    """
+
+    change: Change | None = None
+    deep: int = 1
+    flags: int = 0
+    effects: list[Effect] | None = None
+    futures: list[Any] | None = None
+    task: Any = None  # the task that is running
+    commit: Any = None  # the commit message given in this query
+    by_request: bool = False  # it is a procedure run by a request, a future or a task
+
+    def __init__(self, engine: Engine, scope: Scope, caller: Caller, root: Thing | None) -> None:
+        self.engine = engine
+        self.scope = scope
+        self.caller = caller
+        self.root = root
+        self.frames: list[dict[str, Value]] = []
+
+    @property
+    def random(self) -> random.Random:
+        return self.engine.random
+
+    @property
+    def now(self) -> float:
+        """Seconds since 1970, by the engine's clock."""
+        return self.engine.clock()
+
+    def say(self, effect: Effect) -> None:
+        """Something to tell connections, in order, before the reply."""
+        if self.effects is None:
+            self.effects = []
+        self.effects.append(effect)
+
+    # --- may it change? ------------------------------------------------------------------------------------------
+
+    def stored_id(self, container: Thing | List | Set) -> int:
+        """The id of the thing that a mutation of the container belongs to, 0 when it is not stored."""
+        if isinstance(container, Thing):
+            return container.id
+        holder = container.holder()
+        return 0 if holder is None else holder.id
+
+    def allow(self, container: Thing | List | Set) -> None:
+        """OperationError unless the query may change the container now: a stored one needs a change, and it must not
+        be in use."""
+        if self.change is None and self.stored_id(container):
+            raise OperationError("a stored value can only be changed by a query that is a change: use wse(…)")
+        if container.lock:
+            raise OperationError("it can't be changed while it is in use")
+
+    def check_growth(self, array: List, more: int) -> None:
+        """OperationError or MaxQuotaError when a list would become too long by so many items."""
+        if more > 0:
+            length = len(array) + more
+            if length > MAX_ARRAY_ITEMS:
+                raise OperationError(f"a list can have at most {MAX_ARRAY_ITEMS} items")
+            if self.scope.quotas:
+                self.scope.check_array(length)
+
+    # --- recording mutations -------------------------------------------------------------------------------------
+
+    def record(self, thing_id: int, job: Job) -> None:
+        """Note a mutation of a stored thing. The caller has made sure that the query is a change (`allow`)."""
+        self.change.mutations.append((thing_id, job))  # type: ignore[union-attr]
+
+    def record_of(self, container: List | Set, make_job: Callable[[str], Job]) -> None:
+        """Note a mutation of a list or set, if it belongs to a stored thing; the job is made from its key."""
+        holder = container.holder()
+        if holder is not None and holder.id:
+            self.change.mutations.append((holder.id, make_job(container.key)))  # type: ignore[union-attr]

@@ -1,0 +1,62 @@
+"""How trees become bytes in the log and in the state on disk, and what encoders make of leaves.
+
+The log is MessagePack. A leaf, a value without a form in the watch protocol (`engine.snapshot`), is an extension type
+there; every leaf class registers its code and its two conversions with `leaf`. Encoders of results and events call
+`wire` for leaves: what a result would show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from engine.result import SHOW, Result
+from engine.snapshot import PACK, Tree
+
+if TYPE_CHECKING:
+    from engine.collection import Collection
+
+__all__ = ["LEAVES", "Leaf", "leaf", "log_packer", "log_unpack", "wire"]
+
+Leaf = tuple[int, Callable[[Any], bytes], Callable[[bytes, Any], Any]]
+
+LEAVES: dict[type, Leaf] = {}
+_READ: dict[int, Callable[[bytes, Any], Any]] = {}
+
+
+def leaf(cls: type, code: int, write: Callable[[Any], bytes], read: Callable[[bytes, Any], Any]) -> None:
+    """Register a leaf: `write(value)` gives the bytes, `read(bytes, collection)` the value."""
+    assert code not in _READ, code
+    LEAVES[cls] = (code, write, read)
+    _READ[code] = read
+    PACK[cls] = lambda value, home, depth: value
+
+
+def _for_log(value: Any) -> Any:
+    entry = LEAVES.get(type(value))
+    if entry is None:
+        raise TypeError(f"{type(value).__name__} has no form in the log")
+    return msgpack.ExtType(entry[0], entry[1](value))
+
+
+def log_packer() -> msgpack.Packer:
+    """A packer for change records and state; one per thread."""
+    return msgpack.Packer(default=_for_log, unicode_errors="surrogateescape", use_bin_type=True)
+
+
+def log_unpack(data: bytes, home: Collection | None) -> Tree:
+    """Decode what a `log_packer` packed; leaves are made for the collection."""
+    return msgpack.unpackb(
+        data,
+        raw=False,
+        unicode_errors="surrogateescape",
+        strict_map_key=False,
+        ext_hook=lambda code, payload: _READ[code](payload, home),
+    )
+
+
+def wire(value: Any) -> Tree:
+    """A leaf in a result or an event, as a tree of plain values: an encoder's `default` hook."""
+    return SHOW[type(value)](value, Result(None), 1)

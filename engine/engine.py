@@ -1,0 +1,244 @@
+"""The engine: requests in, outcomes out. Synchronous; one request at a time."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from engine import functions as _functions  # noqa: F401  (registers every function)
+from engine import values as _values  # noqa: F401  (registers every kind of value, with its methods)
+from engine.change import Change
+from engine.collection import Collection
+from engine.context import Caller, Context
+from engine.effects import Effect
+from engine.encoding import log_packer
+from engine.errors import (
+    AuthError,
+    EngineError,
+    InternalError,
+    LookupFailed,
+    OperationError,
+    TypeFailed,
+)
+from engine.functions.registry import type_name
+from engine.language.cache import QueryCache
+from engine.limits import MAX_RESULT_BYTES
+from engine.result import result
+from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
+from engine.users import CHANGE, FULL, QUERY, User, require
+from engine.values.incoming import variables as incoming_variables
+from engine.values.storing import SCALARS
+
+__all__ = ["Engine", "Outcome"]
+
+log = logging.getLogger("livethings.engine")
+
+
+class Outcome:
+    """What a request came to.
+
+    `value` is the result as a tree, or `error` what went wrong. `change` is to be made durable before anything is
+    said. `effects` are what the query said while it ran, in order; `deleted` the ids of things that are gone since.
+    `more` are the outcomes of futures that ran after the query, in order: announced like this one, before the reply.
+    """
+
+    __slots__ = ("change", "deleted", "effects", "error", "more", "value")
+
+    def __init__(
+        self,
+        value: Any,
+        error: EngineError | None = None,
+        change: Change | None = None,
+        effects: list[Effect] | None = None,
+        deleted: list[int] | None = None,
+    ) -> None:
+        self.value = value
+        self.error = error
+        self.change = change
+        self.effects = effects
+        self.deleted = deleted
+        self.more: list[Outcome] | None = None
+
+
+class Engine:
+    """The things, the definitions, and everything that works on them.
+
+    `clock` gives seconds since 1970 and `timer` seconds for measuring; `seed` makes randomness repeatable in tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.perf_counter,
+        seed: int | None = None,
+    ) -> None:
+        gc.disable()  # unreachable cycles stay until they are collected on purpose (ARCHITECTURE.md, Lifetimes)
+        self.clock = clock
+        self.timer = timer
+        self.random: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
+        self.max_result_bytes = MAX_RESULT_BYTES
+        self.next_id = 1  # the next id of a thing, room or task
+        self.next_definition_id = 1  # the next id of a user or collection
+        self.last_change = 0
+        self.gone: list[int] = []  # ids of things that are gone since it was last emptied
+        self.dirty: set[int] = set()  # ids of things changed since the last checkpoint
+        self.executing = 0  # counts up with every request; its number while one runs, 0 otherwise
+        self._requests = 0
+        self.server = ServerScope()
+        self.node = NodeScope()
+        self.users: dict[str, User] = {}
+        self.collections: dict[str, Collection] = {}
+        self.modules: dict[str, Any] = {}
+        self.cache = QueryCache()
+        self._scopes: dict[str, Scope] = {}  # scopes by the texts that clients use for them
+        self._packer = log_packer()
+
+    # --- scopes ------------------------------------------------------------------------------------------------------
+
+    def scope(self, text: str) -> Scope:
+        """The scope that a text names. ValueError when malformed, LookupError when there is none."""
+        known = self._scopes.get(text)
+        if known is not None:
+            return known
+        kind, which = parse_scope(text)
+        scope: Scope
+        if kind == "T":
+            scope = self.server
+        elif kind == "N":
+            if which:
+                raise LookupFailed(f"there is no node {which}")
+            scope = self.node
+        else:
+            found = self.collections.get(str(which))
+            if found is None:
+                raise LookupFailed(f"there is no collection {which}")
+            scope = found
+        self._scopes[text] = scope
+        return scope
+
+    def forget_scopes(self) -> None:
+        """A collection was renamed or deleted: what texts name must be looked up anew."""
+        self._scopes.clear()
+
+    def new_collection(self, name: str, created_at: int) -> Collection:
+        """Add an empty collection with a root."""
+        collection = Collection(self, self.next_definition_id, name, created_at)
+        self.next_definition_id += 1
+        self.collections[name] = collection
+        collection.adopt(collection.root)
+        return collection
+
+    def initialise(self) -> None:
+        """What a fresh store starts with: the user `admin`, password `pass`, and the collection `stuff`."""
+        now = int(self.clock())
+        admin = User(self.next_definition_id, "admin", now)
+        self.next_definition_id += 1
+        self.users["admin"] = admin
+        stuff = self.new_collection("stuff", now)
+        for scope in (self.server, self.node, stuff):
+            scope.access[admin.id] = FULL
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def query(self, caller: Caller, scope: str, code: Any, variables: Any = None) -> Outcome:
+        """Run a query in a scope for a caller; never raises."""
+        self._requests = self.executing = self._requests + 1
+        try:
+            user = caller.user
+            if user is None:
+                raise AuthError("log in first")
+            where = self._scopes.get(scope) or self.scope(scope)
+            if type(code) is not str:
+                raise TypeFailed(f"the code of a query is a str, not {_sent(code)}")
+            frame = incoming_variables(variables) if variables else {}
+            if user.deleted or not where.access.get(user.id, 0) & QUERY:
+                require(user, where, QUERY)
+            compiled = self.cache.get(where.kind, code)
+            if compiled.changes:
+                require(user, where, CHANGE)
+        except EngineError as error:
+            self.executing = 0
+            return Outcome(None, error)
+        return self.execute(where, caller, compiled.run, frame, compiled.changes)
+
+    def execute(
+        self,
+        scope: Scope,
+        caller: Caller,
+        run: Callable[[Context, dict[str, Any]], Any],
+        frame: dict[str, Any],
+        changes: bool,
+    ) -> Outcome:
+        """Run compiled code; never raises."""
+        ctx = Context(self, scope, caller, scope.root)
+        ctx.deep = scope.deep
+        ctx.frames.append(frame)
+        change: Change | None = None
+        if changes:
+            change = self.begin_change(scope)
+            ctx.change = change
+        error: EngineError | None = None
+        tree = None
+        try:
+            value = run(ctx, frame)
+            tree = value if type(value) in SCALARS else result(value, ctx)
+        except EngineError as failure:
+            error = failure
+            error.__traceback__ = None  # it would keep the query's values alive
+        except RecursionError:
+            error = OperationError("the query nests its calls too deeply")
+        except MemoryError:
+            error = OperationError("the query needs more memory than there is")
+        except Exception:
+            log.exception("internal error in a query")
+            error = InternalError("the server failed at this query; its log says more")
+        value = None
+        frame.clear()
+        ctx.frames.clear()
+        outcome = Outcome(tree, error, change, ctx.effects)
+        if change is not None:
+            scope.change = None
+            self.finish_change(change)
+        if self.gone:
+            outcome.deleted = self.take_gone()
+        self.executing = 0
+        return outcome
+
+    # --- changes -----------------------------------------------------------------------------------------------------
+
+    def begin_change(self, scope: Scope) -> Change:
+        """Start a change: it has the next id."""
+        self.last_change += 1
+        change = Change(self.last_change, scope.id, self.next_id, self.clock())
+        scope.change = change
+        return change
+
+    def finish_change(self, change: Change) -> None:
+        """Pack a change for the log and note what it touched."""
+        change.next_id = self.next_id
+        dirty = self.dirty
+        for thing_id, _ in change.mutations:
+            dirty.add(thing_id)
+        if change.next_id != change.first_id:
+            dirty.update(range(change.first_id, change.next_id))
+        change.packed = self._packer.pack(
+            (change.id, change.scope, change.at, change.next_id, change.mutations, self.gone)
+        )
+
+    def take_gone(self) -> list[int]:
+        """The ids of things that are gone, once."""
+        gone, self.gone = self.gone, []
+        self.dirty.update(gone)
+        return gone
+
+
+def _sent(value: Any) -> str:
+    try:
+        return type_name(value)
+    except KeyError:
+        return type(value).__name__

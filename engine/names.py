@@ -1,0 +1,83 @@
+"""The name rule and the words that can't be names of types and enums (spec/language.md, sections 2 and 6)."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["RESERVED_KEYS", "RESERVED_TYPE_NAMES", "is_name"]
+
+_matches_name = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,254}\Z", re.ASCII).match
+
+RESERVED_KEYS = frozenset(chr(code) for code in range(0x20, 0x30))
+"""Keys that no property may have: the wire uses them to mark values."""
+
+RESERVED_TYPE_NAMES = frozenset(
+    [
+        "nil",
+        "true",
+        "false",
+        "if",
+        "else",
+        "for",
+        "in",
+        "return",
+        "break",
+        "continue",
+        "bool",
+        "int",
+        "uint",
+        "pint",
+        "nint",
+        "float",
+        "number",
+        "str",
+        "utf8",
+        "raw",
+        "bytes",
+        "email",
+        "url",
+        "tel",
+        "regex",
+        "list",
+        "tuple",
+        "set",
+        "thing",
+        "any",
+        "ano",
+        "type",
+        "typed",
+        "enum",
+        "closure",
+        "error",
+        "room",
+        "task",
+        "future",
+        "module",
+        "mpdata",
+        "datetime",
+        "timeval",
+        "big",
+        "catch",
+        "date",
+        "final",
+        "interface",
+        "time",
+        "timedelta",
+        "trait",
+        "try",
+        "union",
+    ]
+)
+
+_known: set[str] = set()
+
+
+def is_name(text: str) -> bool:
+    """Is it a name: an ASCII letter or underscore, then up to 254 ASCII letters, digits and underscores?"""
+    if text in _known:
+        return True
+    if _matches_name(text) is None:
+        return False
+    if len(_known) < 65_536:
+        _known.add(text)
+    return True

@@ -1,0 +1,51 @@
+"""Users, their rights, and how they prove who they are (spec/admin-and-protocol.md, sections 2, 8 and 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.errors import ForbiddenError
+
+if TYPE_CHECKING:
+    from engine.scopes import Scope
+
+__all__ = ["CHANGE", "FULL", "GRANT", "JOIN", "QUERY", "RUN", "USER", "Token", "User", "require"]
+
+QUERY, CHANGE, GRANT, JOIN, RUN = 1, 2, 4, 8, 16
+USER = QUERY | CHANGE | JOIN | RUN
+FULL = USER | GRANT
+
+_WORDS = {QUERY: "QUERY", CHANGE: "CHANGE", GRANT: "GRANT", JOIN: "JOIN", RUN: "RUN"}
+
+
+@dataclass(slots=True, eq=False)
+class Token:
+    """A secret that stands for a user. Only a digest is kept; `hint` is the beginning of the key, for lists."""
+
+    digest: bytes
+    hint: str
+    created_on: int
+    expires: int | None = None
+    description: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class User:
+    """A user; what it may do is kept with each scope (`scope.access`)."""
+
+    id: int
+    name: str
+    created_at: int
+    password: bytes | None = None  # a salted, memory-hard hash; None: no password
+    tokens: list[Token] = field(default_factory=list)
+    whitelists: dict[str, list[object]] = field(default_factory=dict)
+    deleted: bool = False
+
+
+def require(user: User, scope: Scope, mask: int) -> None:
+    """ForbiddenError unless the user has all the rights of the mask on the scope."""
+    missing = mask & ~scope.access.get(user.id, 0)
+    if missing or user.deleted:
+        words = " and ".join(word for bit, word in _WORDS.items() if missing & bit) or "any"
+        raise ForbiddenError(f"the user {user.name} lacks the right {words} on {scope.title}")

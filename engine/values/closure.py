@@ -1,0 +1,93 @@
+"""Closures: code as a value (spec/lists.md, section 8).
+
+A `ClosureCode` is the compiled text, shared by all values made from one literal; a `Closure` is one value. A closure
+that was ever put into a property or an array shows its text in compact form, so `stored` is set then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import OperationError
+from engine.functions.registry import register_kind
+from engine.limits import MAX_CLOSURE_ACTIVITY
+
+if TYPE_CHECKING:
+    from engine.context import Context
+
+__all__ = ["Closure", "ClosureCode"]
+
+
+class ClosureCode:
+    """What a closure literal compiles to.
+
+    `run(ctx, *arguments)` is the generated function: missing arguments are nil and surplus ones are dropped.
+    `source` is the text from the first `|` on, as written. `has_effects`: its text, on its own, needs a change.
+    """
+
+    __slots__ = ("_compact", "has_effects", "params", "run", "source")
+
+    def __init__(self, params: tuple[str, ...], source: str, has_effects: bool) -> None:
+        self.params = params
+        self.source = source
+        self.has_effects = has_effects
+        self.run: Callable[..., Any] = _not_compiled
+        self._compact: str | None = None
+
+    @property
+    def compact(self) -> str:
+        """The text without comments and superfluous blanks."""
+        if self._compact is None:
+            from engine.language.formatter import compact
+
+            self._compact = compact(self.source)
+        return self._compact
+
+
+def _not_compiled(*_: Any) -> Any:
+    raise AssertionError("the closure's code was not compiled")
+
+
+class Closure:
+    """A closure value; `active` counts the calls of it that are under way."""
+
+    __slots__ = ("active", "code", "stored")
+
+    def __init__(self, code: ClosureCode) -> None:
+        self.code = code
+        self.active = 0
+        self.stored = False
+
+    @classmethod
+    def from_source(cls, source: str) -> Closure:
+        """A stored closure from its compact text; compiled here."""
+        from engine.language.compiler import compile_closure
+
+        closure = cls(compile_closure(source))
+        closure.stored = True
+        return closure
+
+    @property
+    def text(self) -> str:
+        """The text as results show it."""
+        return self.code.compact if self.stored else self.code.source
+
+    def call(self, ctx: Context, *arguments: Any) -> Any:
+        """Run it in a frame of its own on top of the caller's.
+
+        OperationError when it is active too often, or has side effects and the query is no change.
+        """
+        code = self.code
+        if code.has_effects and ctx.change is None:
+            raise OperationError("a closure with side effects needs a query that is a change: use wse(…)")
+        if self.active >= MAX_CLOSURE_ACTIVITY:
+            raise OperationError(f"a closure can be active at most {MAX_CLOSURE_ACTIVITY} times at once")
+        self.active += 1
+        try:
+            return code.run(ctx, *arguments)
+        finally:
+            self.active -= 1
+
+
+register_kind("closure", Closure)
