@@ -160,7 +160,12 @@ class Engine(Protocol):
 
 
 class Committer(Protocol):
-    """Makes changes durable, in a thread of its own. It tells so by the two callbacks that it was made with."""
+    """Makes changes durable, in a thread of its own, and says so through the callback that it was made with."""
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of changes that are appended and not yet durable."""
+        ...
 
     def append(self, change_id: int, packed: bytes) -> None: ...
 

@@ -15,7 +15,7 @@ from server import native
 from server.contracts import Form, Tree
 from server.jsonvalues import encode
 
-__all__ = ["BINARY_FRAME", "EVENT_METHODS", "JSON_RPC", "PACKAGE", "binary_frame", "pack", "text_frame"]
+__all__ = ["BINARY_FRAME", "EVENT_METHODS", "JSON_RPC", "PACKAGE", "binary_frame", "farewell", "pack", "text_frame"]
 
 EVENT_METHODS: Final = {
     native.NODE_STATUS: "node.status",
@@ -111,3 +111,11 @@ class _JsonRpc:
 PACKAGE: Final[Form] = _Package()
 BINARY_FRAME: Final[Form] = _BinaryFrame()
 JSON_RPC: Final[Form] = _JsonRpc()
+
+WARN_DISCONNECTED: Final = 3
+"""The code of the warning that is a connection's last event, when the server ends it for a reason."""
+
+
+def farewell(form: Form, reason: str) -> bytes:
+    """The last event of a connection that the server ends."""
+    return form.event(native.WARNING, {"warn_code": WARN_DISCONNECTED, "warn_msg": reason})

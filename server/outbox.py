@@ -11,13 +11,16 @@ Frames gather in the connections' `out` lists; one flush a turn of the event loo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 from server.contracts import Target
 
-__all__ = ["Outbox", "Outgoing"]
+__all__ = ["Outbox", "Outgoing", "on_loop"]
+
+log = logging.getLogger("livethings.server")
 
 
 class Outgoing(Protocol):
@@ -140,7 +143,10 @@ class Outbox:
         self._flushing = False
         dirty, self._dirty = self._dirty, set()
         for connection in dirty:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:  # one connection's trouble must not cost the others their frames
+                log.exception("a connection could not be written to")
 
 
 def on_loop(loop: asyncio.AbstractEventLoop, outbox: Outbox) -> Callable[[int], None]:

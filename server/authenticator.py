@@ -1,0 +1,135 @@
+"""Logins: slow checks off the loop, few at a time, and a brake for addresses that guess.
+
+A verified login that the engine remembers, and a token, cost nothing here. A password that must be hashed is hashed in
+a thread, while the connection's later requests wait, and nobody else's. Only failures count against an address: after
+`FREE_FAILURES` of them in short order each further attempt from there waits a little longer, up to `MAX_DELAY`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+from engine.errors import AuthError, EngineError, InternalError, NodeError
+from server.contracts import Engine
+
+__all__ = ["Authenticator", "Credentials"]
+
+log = logging.getLogger("livethings.server")
+
+Credentials: TypeAlias = "str | tuple[str, str]"
+"""A token, or user and password."""
+
+Done: TypeAlias = Callable[["Any | None", "EngineError | None"], None]
+
+MAX_WAITING = 4096
+"""Password checks under way or waiting; beyond it a login gets a NodeError, after which clients try again."""
+
+FREE_FAILURES = 30
+FORGIVEN_A_SECOND = 0.5
+DELAY_A_FAILURE = 0.1
+MAX_DELAY = 5.0
+MAX_ADDRESSES = 10_000
+
+
+class Authenticator:
+    """One for the server."""
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        self._engine = engine
+        self._loop = loop
+        # One processor stays with the loop.
+        self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="password")
+        self._waiting = 0
+        self._failures: dict[str, float] = {}
+        self._forgotten_at = loop.time()
+
+    def login(self, address: str, credentials: Credentials, done: Done) -> bool:
+        """Check credentials that came from an address, and call `done` with the user or the error.
+
+        Returns False when that has happened already, True when it will happen later.
+        """
+        over = self._failures.get(address, 0.0) - FREE_FAILURES
+        if over > 0:
+            if self._waiting >= MAX_WAITING:
+                done(None, NodeError("too many logins are under way, try again later"))
+                return False
+            self._waiting += 1
+            self._loop.call_later(min(over * DELAY_A_FAILURE, MAX_DELAY), self._delayed, address, credentials, done)
+            return True
+        return self._check(address, credentials, done)
+
+    def _delayed(self, address: str, credentials: Credentials, done: Done) -> None:
+        self._waiting -= 1
+        self._check(address, credentials, done)
+
+    def _check(self, address: str, credentials: Credentials, done: Done) -> bool:
+        try:
+            if isinstance(credentials, str):
+                result = self._engine.login_token(credentials)
+            else:
+                result = self._engine.login(*credentials)
+        except EngineError as error:
+            self._failed(address, credentials, error)
+            done(None, error)
+            return False
+        if not callable(result):
+            done(result, None)
+            return False
+        if self._waiting >= MAX_WAITING:
+            done(None, NodeError("too many logins are under way, try again later"))
+            return False
+        self._waiting += 1
+        future = self._loop.run_in_executor(self._pool, result)
+        future.add_done_callback(lambda checked: self._checked(address, credentials, result, checked, done))
+        return True
+
+    def _checked(
+        self,
+        address: str,
+        credentials: Credentials,
+        check: Callable[[], bool],
+        checked: asyncio.Future[bool],
+        done: Done,
+    ) -> None:
+        self._waiting -= 1
+        if checked.cancelled():
+            return
+        failure = checked.exception()
+        if failure is not None:
+            log.error("a password could not be checked", exc_info=failure)
+            done(None, InternalError("the password could not be checked"))
+            return
+        try:
+            user = self._engine.login_done(check, checked.result())
+        except EngineError as error:
+            self._failed(address, credentials, error)
+            done(None, error)
+            return
+        done(user, None)
+
+    def _failed(self, address: str, credentials: Credentials, error: EngineError) -> None:
+        if not isinstance(error, AuthError):
+            return
+        failures = self._failures
+        if address in failures or len(failures) < MAX_ADDRESSES:
+            failures[address] = failures.get(address, 0.0) + 1
+        who = "a token" if isinstance(credentials, str) else f"user {credentials[0][:127]!r}"
+        log.warning("%s: login refused for %s", address, who)
+
+    def forget(self, now: float) -> None:
+        """Forgive what the time since the last call allows."""
+        forgiven = (now - self._forgotten_at) * FORGIVEN_A_SECOND
+        self._forgotten_at = now
+        if self._failures:
+            self._failures = {
+                address: left for address, count in self._failures.items() if (left := count - forgiven) > 0
+            }
+
+    def close(self) -> None:
+        """Take no more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,182 @@
+"""Serves JSON-RPC calls: the same powers as native packages, in text WebSocket messages (docs/protocol.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+from engine.errors import BadDataError, EngineError
+from server.contracts import Answer, Outcome
+from server.forms import text_frame
+from server.jsonvalues import encode
+from server.rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Call, RpcError, failure, parameters, success
+from server.session import Session, internal_error, log_in_first
+
+__all__ = ["METHODS", "serve"]
+
+
+def serve(session: Session, calls: Iterator[Call]) -> None:
+    """Serve calls in order (`Session.speak`)."""
+    for call in calls:
+        _serve(session, call)
+        if session.rest():
+            session.keep(calls)
+            return
+
+
+def _serve(session: Session, call: Call) -> None:
+    if session.user is None and not session.early():
+        return
+    error: RpcError | EngineError | None = call.error
+    if error is None:
+        method = METHODS.get(call.method)
+        if method is not None:
+            try:
+                method(session, call)
+                return
+            except (EngineError, RpcError) as refused:
+                error = refused
+            except Exception:
+                error = internal_error()
+        else:
+            error = RpcError(METHOD_NOT_FOUND, f"there is no method {call.method[:80]!r}; there are: {_NAMES}")
+    _answer(session, call, error)
+
+
+def _frame(session: Session, call: Call, outcome: EngineError | RpcError | str) -> bytes | None:
+    """What there is to say now that a call has come to an error or, as JSON text, a result."""
+    answer: str | None = None
+    if call.id is not None:
+        answer = success(call.id, outcome) if isinstance(outcome, str) else failure(call.id, outcome)
+    if call.batch is not None:
+        answer = call.batch.add(answer)
+    if answer is None:
+        return None
+    frame = text_frame(answer)
+    session.said += len(frame)
+    return frame
+
+
+def _answer(session: Session, call: Call, outcome: EngineError | RpcError | str) -> None:
+    frame = _frame(session, call, outcome)
+    if frame is not None:
+        session.core.outbox.say(session, frame)
+
+
+# --- methods ---------------------------------------------------------------------------------------------------------
+
+
+def _bind(session: Session, call: Call, names: tuple[str, ...], required: int) -> list[Any]:
+    """The parameters of a method that needs a user and whose first parameter is a scope."""
+    if session.user is None:
+        raise log_in_first()
+    values = parameters(call.params, names, required)
+    if not isinstance(values[0], str):
+        raise RpcError(INVALID_PARAMS, "scope must be text")
+    return values
+
+
+def _ping(session: Session, call: Call) -> None:
+    parameters(call.params, (), 0)
+    _answer(session, call, '"pong"')
+
+
+def _auth(session: Session, call: Call) -> None:
+    params = call.params
+    # By position: [user, password] or [token], as the native protocol has them.
+    by_token = "token" in params if isinstance(params, dict) else params is not None and len(params) == 1
+    values = parameters(params, ("token",), 1) if by_token else parameters(params, ("user", "password"), 2)
+    if not all(isinstance(value, str) for value in values):
+        raise BadDataError("auth takes a user and a password, or a token, each as text")
+
+    def answer(error: EngineError | None) -> None:
+        _answer(session, call, "null" if error is None else error)
+
+    session.login(values[0] if by_token else (values[0], values[1]), answer)
+
+
+def _query(session: Session, call: Call) -> None:
+    scope, code, variables = _bind(session, call, ("scope", "code", "vars"), 2)
+    if variables is not None and not isinstance(variables, dict):
+        raise RpcError(INVALID_PARAMS, "vars must be an object")
+    _tell(session, call, session.core.engine.query(session, scope, code, variables))
+
+
+def _run(session: Session, call: Call) -> None:
+    scope, procedure, arguments = _bind(session, call, ("scope", "procedure", "args"), 2)
+    _tell(session, call, session.core.engine.run(session, scope, procedure, arguments))
+
+
+def _tell(session: Session, call: Call, outcome: Outcome) -> None:
+    error = outcome.error
+    result: EngineError | str
+    if error is None:
+        try:
+            result = encode(outcome.value)
+        except EngineError as too_large:
+            result = too_large
+    else:
+        result = error
+    frame = _frame(session, call, result)
+    if outcome.change is not None or outcome.effects or outcome.deleted:
+        session.core.publish(outcome, session, frame)
+    elif frame is not None:
+        session.core.outbox.say(session, frame)
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise RpcError(INVALID_PARAMS, f"{name} must be an array")
+    return value
+
+
+def _watch(session: Session, call: Call) -> None:
+    scope, ids = _bind(session, call, ("scope", "ids"), 1)
+    _done(session, call, session.core.requests.watch(session, scope, _list(ids, "ids")), False)
+
+
+def _unwatch(session: Session, call: Call) -> None:
+    scope, ids = _bind(session, call, ("scope", "ids"), 1)
+    _done(session, call, session.core.requests.unwatch(session, scope, _list(ids, "ids")), False)
+
+
+def _join(session: Session, call: Call) -> None:
+    scope, rooms = _bind(session, call, ("scope", "rooms"), 1)
+    _done(session, call, session.core.requests.join(session, scope, _list(rooms, "rooms")), True)
+
+
+def _leave(session: Session, call: Call) -> None:
+    scope, rooms = _bind(session, call, ("scope", "rooms"), 1)
+    _done(session, call, session.core.requests.leave(session, scope, _list(rooms, "rooms")), True)
+
+
+def _emit(session: Session, call: Call) -> None:
+    scope, room, event, args, peers = _bind(session, call, ("scope", "room", "event", "args", "peers"), 3)
+    if peers is not None and not isinstance(peers, bool):
+        raise RpcError(INVALID_PARAMS, "peers must be true or false")
+    items = [room, event, *_list(args, "args")]
+    _done(session, call, session.core.requests.emit(session, scope, items, bool(peers)), False)
+
+
+def _done(session: Session, call: Call, answer: Answer, with_value: bool) -> None:
+    _answer(session, call, encode(answer.value) if with_value else "null")
+    session.core.follow_up(answer)
+
+
+Method: TypeAlias = Callable[[Session, Call], None]
+
+METHODS: dict[str, Method] = {
+    "auth": _auth,
+    "query": _query,
+    "run": _run,
+    "watch": _watch,
+    "unwatch": _unwatch,
+    "join": _join,
+    "leave": _leave,
+    "emit": _emit,
+    "ping": _ping,
+}
+
+_NAMES = ", ".join(METHODS)

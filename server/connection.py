@@ -1,0 +1,176 @@
+"""What every connection has, whatever it speaks: a bounded way out, and an end.
+
+Frames gather in `out`; the outbox has them written once a turn of the event loop. A reader that does not keep up with
+its replies is served no more requests until it has read them. Events can't be held back that way: when more than
+`max_outgoing` bytes wait for a reader, it is disconnected with a stated reason, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from server.contracts import Form
+    from server.core import Core
+
+__all__ = ["HIGH_WATER", "LINGER", "Connection"]
+
+log = logging.getLogger("livethings.server")
+
+HIGH_WATER = 1 << 20
+"""Bytes in the transport above which no more requests of the connection are served."""
+
+LINGER = 5.0
+"""Seconds that a disconnected peer has to read what is left and to close its side."""
+
+# Close codes of WebSocket (RFC 6455, section 7.4).
+GOING_AWAY, UNSUPPORTED, INVALID_TEXT, POLICY, TOO_BIG, TRY_LATER = 1001, 1003, 1007, 1008, 1009, 1013
+
+# Why a connection's requests wait.
+LOGIN, TURN, DISK, READER, CLOSED = 1, 2, 4, 8, 16
+
+
+class Connection(asyncio.Protocol):
+    """One connection: its transport, what waits to be written, and how it ends.
+
+    Subclasses give `data_received` and `goodbye`.
+    """
+
+    __slots__ = ("__weakref__", "address", "blocked", "core", "ended", "form", "heard", "out", "transport")
+
+    def __init__(self, core: Core, form: Form) -> None:
+        self.core = core
+        self.form = form
+        """The form of this connection's events."""
+        self.out: list[bytes] = []
+        """Complete frames that leave with the next flush."""
+        self.transport: asyncio.Transport | None = None
+        self.address = "?"
+        """The peer's address, without its port."""
+        self.blocked = 0
+        """Why requests wait, as bits; 0 when they don't."""
+        self.ended = False
+        """Whether the peer has said that it will send no more."""
+        self.heard = True
+        """Whether anything has come in since the last look."""
+
+    # --- asyncio ----------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.address = str(peer[0])
+        self.transport.set_write_buffer_limits(high=HIGH_WATER)
+        if not self.core.opened(self):
+            self.blocked |= CLOSED
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.blocked |= CLOSED
+        self.transport = None
+        self.out.clear()
+        self.core.lost(self)
+
+    def pause_writing(self) -> None:
+        self.block(READER)
+
+    def resume_writing(self) -> None:
+        self.unblock(READER)
+
+    # --- the way out ------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        out = self.out
+        if not out:
+            return
+        transport = self.transport
+        if transport is None or self.blocked & CLOSED or transport.is_closing():
+            out.clear()
+            return
+        # A frame on its own goes as it is, so that a large event takes its memory once for all its readers.
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        transport.write(data)
+        if self.blocked & READER and (waiting := transport.get_write_buffer_size()) > self.core.config.max_outgoing:
+            limit = self.core.config.max_outgoing
+            self.disconnect(f"too slow: {waiting} bytes wait to be read, the limit is {limit}", TRY_LATER)
+
+    # --- waiting ----------------------------------------------------------------------------------------------------
+
+    def block(self, reason: int) -> None:
+        """Serve no further requests, and read none, until `unblock` was called for each reason."""
+        before = self.blocked
+        self.blocked = before | reason
+        if not before and self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def unblock(self, reason: int) -> None:
+        """The reason is over."""
+        self.blocked &= ~reason
+        if self.blocked:
+            return
+        self.proceed()
+        if not self.blocked and self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def proceed(self) -> None:
+        """Serve the requests that have waited."""
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over, or about to be."""
+        return bool(self.blocked & CLOSED)
+
+    def goodbye(self, reason: str, code: int) -> bytes:
+        """The last frame of a connection that the server ends for a reason that the client should know."""
+        return b""
+
+    def disconnect(self, reason: str, code: int = POLICY) -> None:
+        """End the connection and say why: to the peer, as far as it reads, and in the log.
+
+        `code` is the close code of a WebSocket (RFC 6455, section 7.4).
+        """
+        if self.closed:
+            return
+        log.warning("%s: disconnected, %s", self.address, reason)
+        self.flush()
+        self._finish(self.goodbye(reason, code))
+
+    def hang_up(self, reason: str) -> None:
+        """End the connection without a word to the peer; what was said before still goes out."""
+        if self.closed:
+            return
+        log.info("%s: hung up, %s", self.address, reason)
+        self.flush()
+        self._finish(b"")
+
+    def finish(self, farewell: bytes = b"") -> None:
+        """End the connection in an orderly way: what was said before goes out, then `farewell`."""
+        if self.closed:
+            return
+        self.flush()
+        self._finish(farewell)
+
+    def _finish(self, farewell: bytes) -> None:
+        self.blocked |= CLOSED
+        self.core.ended(self)
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if farewell:
+            transport.write(farewell)
+        loop = self.core.loop
+        if transport.can_write_eof() and not self.ended:
+            # Half-closed, so that what the peer still sends is read and thrown away: closing now with bytes unread
+            # would reset the connection, and the peer might never see our last words.
+            transport.write_eof()
+            transport.resume_reading()
+        else:
+            transport.close()
+        loop.call_later(LINGER, transport.abort)

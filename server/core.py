@@ -1,0 +1,178 @@
+"""What all connections share: the engine and its neighbours, the outbox, who is connected, and the clock's rounds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from server import native
+from server.authenticator import Authenticator
+from server.config import Config
+from server.contracts import Answer, Committer, Engine, Hub, Outcome, Requests
+from server.forms import JSON_RPC
+from server.outbox import Outbox
+
+if TYPE_CHECKING:
+    from server.connection import Connection
+    from server.session import Session
+
+__all__ = ["Core"]
+
+log = logging.getLogger("livethings.server")
+
+ROUND = 1.0
+"""Seconds between two looks at the connections."""
+
+MAX_BACKLOG = 256 << 20
+"""Bytes of changes waiting for the disk above which no more requests are served."""
+
+
+class Core:
+    """One for the server.
+
+    The outbox is the one whose `durable` the committer calls back (on the loop) and whose `say` the hub speaks by.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        committer: Committer,
+        hub: Hub,
+        requests: Requests,
+        outbox: Outbox,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.engine = engine
+        self.committer = committer
+        self.hub = hub
+        self.requests = requests
+        self.outbox = outbox
+        self.config = config
+        self.loop = loop
+        self.authenticator = Authenticator(engine, loop)
+        self.status = "READY"
+        """The node's status word."""
+        self.sessions: set[Session] = set()
+        """The connections that have logged in."""
+        self._connections: set[Connection] = set()
+        self._early: dict[Connection, float] = {}  # not logged in: until when they may stay so, soonest first
+        self._rings: list[set[Session]] = [set() for _ in range(max(1, round(config.ping_interval / ROUND)))]
+        self._rounds = 0
+        self._refused = 0
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    def publish(self, outcome: Outcome, subscriber: Session | None, frame: bytes | None) -> None:
+        """Make an outcome's change durable and say all that it came to, in order, the caller's reply included."""
+        outbox = self.outbox
+        change = outcome.change
+        if change is not None:
+            outbox.executed(change.id)  # first: if the committer refuses, nothing that knows of the change may leave
+            self.committer.append(change.id, change.packed)
+        try:
+            self.hub.before_reply(outcome, subscriber)
+        except Exception:  # what was done is done, and its reply is due
+            log.exception("events could not be made")
+        if frame is not None:
+            outbox.say(subscriber, frame)
+        try:
+            self.hub.after_reply(outcome)
+        except Exception:
+            log.exception("events could not be made")
+
+    def follow_up(self, answer: Answer) -> None:
+        """Say the events that come after a reply."""
+        try:
+            answer.events()
+        except Exception:
+            log.exception("events could not be made")
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits for the disk that no more requests should be served."""
+        return self.outbox.full or self.committer.backlog_bytes > MAX_BACKLOG
+
+    # --- connections ------------------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> Sequence[Connection]:
+        """All that are open, logged in or not."""
+        return tuple(self._connections)
+
+    def opened(self, connection: Connection) -> bool:
+        """A new connection. False when it must be refused."""
+        if self.status != "READY" or len(self._connections) >= self.config.max_connections:
+            self._refused += 1
+            return False
+        self._connections.add(connection)
+        self._early[connection] = self.loop.time() + self.config.login_time
+        return True
+
+    def logged_in(self, session: Session) -> None:
+        """The connection has a user now."""
+        if self._early.pop(session, None) is not None:
+            self.sessions.add(session)
+
+    def ended(self, connection: Connection) -> None:
+        """The connection gets nothing any more, though it may not be closed yet."""
+        self._early.pop(connection, None)
+        if connection in self.sessions:
+            self.sessions.discard(connection)
+            self.hub.drop(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """The connection is closed."""
+        self.ended(connection)
+        self._connections.discard(connection)
+        for ring in self._rings:
+            ring.discard(connection)
+
+    def look_after(self, session: Session) -> None:
+        """Ask the connection for signs of life from now on (`Session.look`)."""
+        self._rings[len(self._connections) % len(self._rings)].add(session)
+
+    # --- rounds -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the rounds."""
+        self.loop.call_later(ROUND, self._round)
+
+    def _round(self) -> None:
+        now = self.loop.time()
+        while self._early:
+            connection, until = next(iter(self._early.items()))
+            if until > now:
+                break
+            connection.disconnect(f"no login within {self.config.login_time:g} seconds")
+            self._early.pop(connection, None)
+        # One ring a round, so that the work is spread over the interval.
+        self._rounds += 1
+        for session in list(self._rings[self._rounds % len(self._rings)]):
+            session.look()
+        if self._refused:
+            log.warning(
+                "%d connections refused: %d are open, the limit is %d",
+                self._refused, len(self._connections), self.config.max_connections,
+            )  # fmt: skip
+            self._refused = 0
+        self.authenticator.forget(now)
+        self.loop.call_later(ROUND, self._round)
+
+    # --- status -----------------------------------------------------------------------------------------------------
+
+    def announce(self, status: str) -> None:
+        """Change the node's status and tell every connection that has logged in."""
+        self.status = status
+        frames: dict[Any, bytes] = {}
+        for session in list(self.sessions):
+            form = session.form
+            # Watchers of the node scope are clients of the old protocol, which knew the bare word only.
+            bare = form is not JSON_RPC and self.hub.watches_node(session)
+            frame = frames.get((form, bare))
+            if frame is None:
+                data = status if bare else {"id": 0, "status": status}
+                frame = frames[form, bare] = form.event(native.NODE_STATUS, data)
+            self.outbox.say(session, frame)

@@ -1,0 +1,159 @@
+"""A connection with requests: who is logged in, and the one line in which its requests are served.
+
+Requests are served in order of arrival, each to its end before the next. While one waits (for a password check, for
+the disk, for the reader, or for other connections' turn), those behind it wait in `_backlog` and nothing more is read,
+so that what waits is bounded by one read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from engine.errors import AuthError, EngineError, InternalError
+from server.connection import DISK, LOGIN, TURN, Connection, log
+
+if TYPE_CHECKING:
+    from server.authenticator import Credentials
+    from server.contracts import Form
+    from server.core import Core
+
+__all__ = ["PackageFrame", "Session", "Speak", "internal_error", "log_in_first"]
+
+Speak: TypeAlias = Callable[["Session", "Iterator[Any]"], None]
+"""Serves requests until there are no more or `Session.rest` says so; what is left then goes to `Session.keep`."""
+
+
+class PackageFrame(Protocol):
+    """Makes a complete frame of a package's id, type and data."""
+
+    def __call__(self, package_id: int, kind: int, data: bytes = b"", /) -> bytes: ...
+
+
+TURN_TIME = 0.01
+"""Seconds after which a connection with more requests lets the others have their turn."""
+
+TURN_BYTES = 1 << 20
+"""Bytes of replies after which it does."""
+
+
+def log_in_first() -> AuthError:
+    """What a request gets that needs a user and has none."""
+    return AuthError("log in first")
+
+
+def internal_error() -> EngineError:
+    """What a client is told of an exception that should not have been. Called while it is handled."""
+    log.exception("a request failed")
+    return InternalError("the server failed; its log says how")
+
+
+class Session(Connection):
+    """The requests of one connection."""
+
+    __slots__ = ("_backlog", "_turn_ends", "allowance", "package", "said", "speak", "user")
+
+    def __init__(self, core: Core, form: Form, speak: Speak, package: PackageFrame) -> None:
+        super().__init__(core, form)
+        self.speak = speak
+        """What serves the requests."""
+        self.package = package
+        """Makes a frame of a package."""
+        self.user: Any = None
+        """The user who is logged in, None before."""
+        self.allowance = core.config.max_requests_before_login
+        self.said = 0
+        """Bytes of replies in this turn."""
+        self._turn_ends = 0.0
+        self._backlog: deque[Any] | None = None
+
+    @property
+    def subscriber(self) -> Session:
+        """A session is the engine's caller and the hub's subscriber in one."""
+        return self
+
+    # --- the line ---------------------------------------------------------------------------------------------------
+
+    def receive(self, requests: Iterable[Any]) -> None:
+        """Serve requests, in order, now or when those before them are done."""
+        if self._backlog is not None:
+            self._backlog.extend(requests)
+        elif self.blocked:
+            self._backlog = deque(requests)
+        else:
+            self._turn_ends = monotonic() + TURN_TIME
+            self.said = 0
+            self.speak(self, iter(requests))
+
+    def rest(self) -> bool:
+        """Asked after each request: whether to stop here, and `keep` what is left."""
+        if self.said > TURN_BYTES or monotonic() > self._turn_ends:
+            self.block(TURN)
+            self.core.loop.call_soon(self.unblock, TURN)
+        if not self.core.outbox.open and self.core.congested:
+            self.block(DISK)
+            self.core.outbox.when_drained(partial(self.unblock, DISK))
+        return self.blocked != 0
+
+    def keep(self, requests: Iterable[Any]) -> None:
+        """Put back what `rest` left over."""
+        left = deque(requests)
+        if left:
+            self._backlog = left
+
+    def proceed(self) -> None:
+        backlog = self._backlog
+        if backlog is not None:
+            self._backlog = None
+            self.receive(backlog)
+        if self.ended and not self.blocked:
+            self._end_when_said()
+
+    # --- login ------------------------------------------------------------------------------------------------------
+
+    def early(self) -> bool:
+        """Count a request that came before login. False when there were too many: it must not be served."""
+        self.allowance -= 1
+        if self.allowance < 0:
+            self.disconnect(f"more than {self.core.config.max_requests_before_login} requests before login")
+        return not self.closed
+
+    def login(self, credentials: Credentials, answer: Callable[[EngineError | None], None]) -> None:
+        """Log in, then answer. Requests behind it wait."""
+
+        def done(user: Any, error: EngineError | None) -> None:
+            if self.closed:
+                return
+            if error is None:
+                self.user = user
+                self.core.logged_in(self)
+                self.on_login()
+            answer(error)
+            if self.blocked & LOGIN:
+                self.unblock(LOGIN)
+
+        if self.core.authenticator.login(self.address, credentials, done):
+            self.block(LOGIN)
+
+    def on_login(self) -> None:
+        """A user has logged in: limits may be wider from now on."""
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def eof_received(self) -> bool | None:
+        """The peer will send no more; it is still told what it asked for."""
+        self.ended = True
+        if self.closed or self.transport is None or not self.transport.can_write_eof():
+            return None
+        if not self.blocked:
+            self._end_when_said()
+        return True
+
+    def _end_when_said(self) -> None:
+        self.core.outbox.when_said(self.finish)
+
+    def look(self) -> None:
+        """Called once in a ping interval: ask for a sign of life, or give up on a peer that gave none."""
