@@ -118,7 +118,7 @@ def _tell(session: Session, call: Call, outcome: Outcome) -> None:
     else:
         result = error
     frame = _frame(session, call, result)
-    if outcome.change is not None or outcome.effects or outcome.deleted:
+    if outcome.change is not None or outcome.effects or outcome.deleted or outcome.more:
         session.core.publish(outcome, session, frame)
     elif frame is not None:
         session.core.outbox.say(session, frame)

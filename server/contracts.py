@@ -111,6 +111,11 @@ class Outcome(Protocol):
     @property
     def deleted(self) -> Any: ...
 
+    @property
+    def more(self) -> Any:
+        """The outcomes of what ran after the query as its consequence, in order: announced before the reply too."""
+        ...
+
 
 Login: TypeAlias = Any
 """A user at once, or a callable without arguments: the slow check of a password, to be run off the loop.
@@ -134,7 +139,7 @@ class Engine(Protocol):
 
     @property
     def executing(self) -> int:
-        """Odd while a request runs, even otherwise; never the same for two requests."""
+        """A number of its own for each request while it runs, 0 between."""
         ...
 
     @property

@@ -67,19 +67,22 @@ class Core:
 
     def publish(self, outcome: Outcome, subscriber: Session | None, frame: bytes | None) -> None:
         """Make an outcome's change durable and say all that it came to, in order, the caller's reply included."""
-        outbox = self.outbox
-        change = outcome.change
-        if change is not None:
-            outbox.executed(change.id)  # first: if the committer refuses, nothing that knows of the change may leave
-            self.committer.append(change.id, change.packed)
-        try:
-            self.hub.before_reply(outcome, subscriber)
-        except Exception:  # what was done is done, and its reply is due
-            log.exception("events could not be made")
+        outcomes = (outcome, *outcome.more) if outcome.more else (outcome,)
+        for part in outcomes:
+            change = part.change
+            if change is not None:
+                # First: if the committer refuses, nothing that knows of the change may leave.
+                self.outbox.executed(change.id)
+                self.committer.append(change.id, change.packed)
+            try:
+                self.hub.before_reply(part, subscriber)
+            except Exception:  # what was done is done, and its reply is due
+                log.exception("events could not be made")
         if frame is not None:
-            outbox.say(subscriber, frame)
+            self.outbox.say(subscriber, frame)
         try:
-            self.hub.after_reply(outcome)
+            for part in outcomes:
+                self.hub.after_reply(part)
         except Exception:
             log.exception("events could not be made")
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
 from msgpack import Packer
 
+from engine.encoding import wire
 from engine.errors import ResultTooLarge
 from server import native
 from server.contracts import Form, Tree
@@ -34,15 +35,8 @@ EVENT_METHODS: Final = {
 # --- MessagePack -----------------------------------------------------------------------------------------------------
 
 
-def _leaf(value: Any) -> Tree:
-    """What the packer does not know: sets, and the engine's objects that stand as text."""
-    if isinstance(value, set | frozenset):
-        return list(value)
-    return str(value)
-
-
-_pack_utf8: Callable[[Tree], bytes] = Packer(default=_leaf).pack
-_pack_bytes: Callable[[Tree], bytes] = Packer(default=_leaf, unicode_errors="surrogateescape").pack
+_pack_utf8: Callable[[Tree], bytes] = Packer(default=wire).pack
+_pack_bytes: Callable[[Tree], bytes] = Packer(default=wire, unicode_errors="surrogateescape").pack
 
 
 def pack(tree: Tree) -> bytes:

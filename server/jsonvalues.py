@@ -13,6 +13,7 @@ from base64 import b64encode
 from math import isfinite
 from typing import Any
 
+from engine.encoding import wire
 from engine.errors import EngineError, ResultTooLarge
 from server.contracts import Tree
 
@@ -25,12 +26,10 @@ _long_int = re.compile(r"(?<![\d.eE+])\d{16,}(?![\d.])")
 
 
 def leaf(value: Any) -> Tree:
-    """What the engine leaves to the encoder: bytes, and objects that stand as text."""
-    if isinstance(value, bytes | bytearray | memoryview):
+    """What the encoder does not know: bytes, and the engine's leaves."""
+    if isinstance(value, bytes):
         return b64encode(value).decode("ascii")
-    if isinstance(value, set | frozenset):
-        return list(value)
-    return str(value)
+    return wire(value)
 
 
 _fast = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False, default=leaf)

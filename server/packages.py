@@ -160,7 +160,7 @@ def serve(session: Session, packages: Iterator[Package]) -> None:
                 else:
                     frame = frame_of(package_id, ERROR, _error(outcome.error))
                 session.said += len(frame)
-                if outcome.change is not None or outcome.effects or outcome.deleted:
+                if outcome.change is not None or outcome.effects or outcome.deleted or outcome.more:
                     core.publish(outcome, session, frame)
                 elif outbox.open:
                     append(frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import BadDataError, OverflowFailed, TypeFailed, ValueFailed
+from engine.errors import BadDataError, EngineError, OverflowFailed, TypeFailed, ValueFailed
 from engine.limits import INT_MAX, INT_MIN, MAX_VALUE_NESTING
 from engine.names import RESERVED_KEYS, is_name
 from engine.values.list import List
@@ -19,11 +19,14 @@ __all__ = ["incoming", "variables"]
 
 
 def variables(sent: Any) -> dict[str, Value]:
-    """The variables of a request, from the decoded map; anything but a map counts as none.
+    """The variables of a request, from the decoded map; anything but a map counts as none, but for an EngineError:
+    what the server could not decode, raised here.
 
     ValueError for a name that is none; what `incoming` raises for a value.
     """
     if type(sent) is not dict:
+        if isinstance(sent, EngineError):
+            raise sent
         return {}
     for name in sent:
         if type(name) is not str or not is_name(name):
