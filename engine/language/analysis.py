@@ -22,6 +22,7 @@ __all__ = [
     "TASK_MUTATORS",
     "Functions",
     "analyse",
+    "check_loops",
 ]
 
 MUTATORS: Final = frozenset(
@@ -79,6 +80,11 @@ def analyse(code: nodes.Query | nodes.ClosureLiteral, scope: str, functions: Fun
     if isinstance(code, nodes.Query):
         return _walk(code.statements, code.text, scope, functions)
     return _walk((code,), "", scope, functions)
+
+
+def check_loops(query: nodes.Query) -> None:
+    """Raise SyntaxFailed where a `break` or `continue` has no loop."""
+    _walk(query.statements, query.text, "N", BUILT_IN)
 
 
 class _Step:

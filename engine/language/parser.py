@@ -6,6 +6,7 @@ The rules are those of the specification's page on the language, sections 2, 3 a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
 from typing import Any, Final
@@ -19,28 +20,45 @@ from engine.language.nodes import Node
 from engine.language.syntax_errors import explain, line_and_column, shorten, skip_blanks
 from engine.limits import INT_MAX, MAX_NESTED_STATEMENTS
 
-__all__ = ["parse"]
+__all__ = ["parse", "tokenise"]
 
 _lock = Lock()
 
 
 def parse(text: str) -> nodes.Query:
     """Parse a whole query. Raises SyntaxFailed, which says where and what would have fitted."""
-    lark, builder = _machinery()
+    lark, _ = _machinery()
+    query: nodes.Query = _run(text, lambda: lark.parse(text))
+    _check_nesting(query)
+    return query
+
+
+def tokenise(text: str) -> list[Token]:
+    """The tokens of a query in order, with their offsets; what is between them are blanks and comments. What a piece
+    of text is depends on what stands before it, so this parses, and raises SyntaxFailed as `parse` does."""
+    lark, _ = _machinery()
+
+    def step_through() -> list[Token]:
+        parser = lark.parse_interactive(text)
+        tokens = list(parser.iter_parse())
+        parser.feed_eof(tokens[-1] if tokens else None)  # type: ignore[no-untyped-call]
+        return tokens
+
+    tokens: list[Token] = _run(text, step_through)
+    return tokens
+
+
+def _run(text: str, work: Callable[[], Any]) -> Any:
+    _, builder = _machinery()
     with _lock:
         builder.text = text
         try:
-            query: nodes.Query = lark.parse(text)  # type: ignore[assignment]
+            return work()
         except UnexpectedInput as unexpected:
             message = explain(text, unexpected)
-        else:
-            message = ""
         finally:
             builder.text = ""
-    if message:
-        raise SyntaxFailed(message)
-    _check_nesting(query)
-    return query
+    raise SyntaxFailed(message)  # out here, so that it carries no traceback of the parser's
 
 
 @lru_cache(maxsize=1)
