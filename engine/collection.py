@@ -64,6 +64,7 @@ class Collection:
         self.tasks: dict[int, Any] = {}
         self.history: list[Any] | None = None  # commit history; None: off
         self.quotas: dict[str, int] = {}
+        self.dirty: set[int] = set()  # ids of things that differ from the state on disk
         self.change: Change | None = None  # the change that is being made in it
         self.root: Thing = Thing({})
 
@@ -88,12 +89,14 @@ class Collection:
         ref = ThingRef(thing, self._gone)
         ref.id = thing_id
         self.index[thing_id] = ref
+        self.dirty.add(thing_id)
         if type(thing) is Instance:
             thing.kind.enter(thing)
 
     def _gone(self, ref: ThingRef) -> None:
         if self.index.get(ref.id) is ref:
             del self.index[ref.id]
+            self.dirty.add(ref.id)
             self.engine.gone.append(ref.id)
 
     def find(self, thing_id: int) -> Thing | None:
@@ -107,6 +110,24 @@ class Collection:
             thing = ref()
             if thing is not None:
                 yield thing
+
+    def type_by_id(self, type_id: int) -> Type:
+        """The type with that id; it must exist."""
+        return next(type_ for type_ in self.types.values() if type_.id == type_id)
+
+    def clear(self) -> None:
+        """Let go of everything: the collection is deleted. What held its things is told by the caller."""
+        for ref in list(self.index.values()):
+            thing = ref()
+            if thing is not None:
+                thing.id = 0
+        self.index.clear()
+        self.types.clear()
+        self.enums.clear()
+        self.procedures.clear()
+        self.rooms.clear()
+        self.tasks.clear()
+        self.root = Thing({})
 
     # --- recording -----------------------------------------------------------------------------------------------
 

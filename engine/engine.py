@@ -27,8 +27,11 @@ from engine.errors import (
 from engine.functions.registry import type_name
 from engine.language.cache import QueryCache
 from engine.limits import MAX_RESULT_BYTES
+from engine.replay import Replay
 from engine.result import result
 from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
+from engine.state import StateWriter, load
+from engine.store.interface import Checkpoint, Store
 from engine.users import CHANGE, FULL, QUERY, User, require
 from engine.values.incoming import variables as incoming_variables
 from engine.values.storing import SCALARS
@@ -86,9 +89,8 @@ class Engine:
         self.next_definition_id = 1  # the next id of a user or collection
         self.last_change = 0
         self.gone: list[int] = []  # ids of things that are gone since it was last emptied
-        self.dirty: set[int] = set()  # ids of things changed since the last checkpoint
-        self.executing = 0  # counts up with every request; its number while one runs, 0 otherwise
-        self._requests = 0
+        self.dropped: list[int] = []  # ids of the things of collections deleted since the last checkpoint
+        self.executing = 0  # odd while a request runs, even otherwise; never the same for two requests
         self.server = ServerScope()
         self.node = NodeScope()
         self.users: dict[str, User] = {}
@@ -97,6 +99,7 @@ class Engine:
         self.cache = QueryCache()
         self._scopes: dict[str, Scope] = {}  # scopes by the texts that clients use for them
         self._packer = log_packer()
+        self.writer = StateWriter(self)
 
     # --- scopes ------------------------------------------------------------------------------------------------------
 
@@ -126,12 +129,34 @@ class Engine:
         self._scopes.clear()
 
     def new_collection(self, name: str, created_at: int) -> Collection:
-        """Add an empty collection with a root."""
-        collection = Collection(self, self.next_definition_id, name, created_at)
+        """Add an empty collection, with ids of its own for itself and its root."""
+        collection = self.add_collection(self.next_definition_id, name, created_at, self.next_id)
         self.next_definition_id += 1
-        self.collections[name] = collection
-        collection.adopt(collection.root)
+        self.next_id += 1
         return collection
+
+    def add_collection(self, collection_id: int, name: str, created_at: int, root_id: int) -> Collection:
+        """Add an empty collection under known ids."""
+        collection = Collection(self, collection_id, name, created_at)
+        collection.admit(collection.root, root_id)
+        self.collections[name] = collection
+        return collection
+
+    def drop_collection(self, collection: Collection) -> list[int]:
+        """Remove a collection with everything in it; the ids of its things, the root's first."""
+        del self.collections[collection.name]
+        self.forget_scopes()
+        ids = [collection.root.id, *(thing_id for thing_id in collection.index if thing_id != collection.root.id)]
+        collection.clear()
+        self.dropped += ids
+        return ids
+
+    def collection_by_id(self, collection_id: int) -> Collection:
+        """The collection with that id; LookupError when there is none."""
+        for collection in self.collections.values():
+            if collection.id == collection_id:
+                return collection
+        raise LookupFailed(f"there is no collection with the id {collection_id}")
 
     def initialise(self) -> None:
         """What a fresh store starts with: the user `admin`, password `pass`, and the collection `stuff`."""
@@ -147,7 +172,7 @@ class Engine:
 
     def query(self, caller: Caller, scope: str, code: Any, variables: Any = None) -> Outcome:
         """Run a query in a scope for a caller; never raises."""
-        self._requests = self.executing = self._requests + 1
+        self.executing += 1
         try:
             user = caller.user
             if user is None:
@@ -162,7 +187,7 @@ class Engine:
             if compiled.changes:
                 require(user, where, CHANGE)
         except EngineError as error:
-            self.executing = 0
+            self.executing += 1
             return Outcome(None, error)
         return self.execute(where, caller, compiled.run, frame, compiled.changes)
 
@@ -203,11 +228,38 @@ class Engine:
         outcome = Outcome(tree, error, change, ctx.effects)
         if change is not None:
             scope.change = None
-            self.finish_change(change)
+            self.finish_change(scope, change)
         if self.gone:
             outcome.deleted = self.take_gone()
-        self.executing = 0
+        self.executing += 1
         return outcome
+
+    # --- durability --------------------------------------------------------------------------------------------------
+
+    def open(self, store: Store) -> None:
+        """Take up what a store holds: its state and the changes since; a new store is initialised."""
+        if not self._load(store):
+            self.initialise()
+            self.writer = StateWriter(self)
+            store.write_checkpoint(self.writer.checkpoint(whole=True))
+            return
+        replay = Replay(self)
+        for _, packed in store.read_changes(self.last_change):
+            replay.apply(packed)
+        self.forget_scopes()
+
+    def _load(self, store: Store) -> bool:
+        """Load the state; False when there is none."""
+        with store.read_state() as state:
+            if not state.definitions:
+                return False
+            load(self, state)
+            self.writer = StateWriter(self, state.definitions)
+        return True
+
+    def checkpoint(self) -> Checkpoint:
+        """What the state on disk lacks, as of the last change; nothing counts as changed after it."""
+        return self.writer.checkpoint()
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
@@ -218,10 +270,10 @@ class Engine:
         scope.change = change
         return change
 
-    def finish_change(self, change: Change) -> None:
+    def finish_change(self, scope: Scope, change: Change) -> None:
         """Pack a change for the log and note what it touched."""
         change.next_id = self.next_id
-        dirty = self.dirty
+        dirty = scope.dirty
         for thing_id, _ in change.mutations:
             dirty.add(thing_id)
         if change.next_id != change.first_id:
@@ -233,7 +285,6 @@ class Engine:
     def take_gone(self) -> list[int]:
         """The ids of things that are gone, once."""
         gone, self.gone = self.gone, []
-        self.dirty.update(gone)
         return gone
 
 

@@ -34,6 +34,7 @@ class ServerScope:
         self.types: dict[str, Any] = {}  # there are none
         self.enums: dict[str, Any] = {}
         self.quotas: dict[str, int] = {}
+        self.dirty: set[int] = set()  # it has no things
 
 
 class NodeScope:
@@ -53,6 +54,7 @@ class NodeScope:
         self.types: dict[str, Any] = {}
         self.enums: dict[str, Any] = {}
         self.quotas: dict[str, int] = {}
+        self.dirty: set[int] = set()  # it has no things
 
 
 Scope: TypeAlias = "Collection | ServerScope | NodeScope"

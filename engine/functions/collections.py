@@ -42,6 +42,20 @@ def new_collection(ctx: Context, name: str) -> str:
     collection.access[ctx.caller.user.id] = FULL
     collection.deep = ctx.engine.server.deep
     collection.time_zone = ctx.engine.server.time_zone
+    ctx.record(
+        0,
+        {
+            "new_collection": {
+                "id": collection.id,
+                "name": name,
+                "created_at": collection.created_at,
+                "root": collection.root.id,
+                "access": list(collection.access.items()),
+                "deep": collection.deep,
+                "time_zone": collection.time_zone,
+            }
+        },
+    )
     return name
 
 
@@ -55,5 +69,5 @@ def new_collection(ctx: Context, name: str) -> str:
 )
 def del_collection(ctx: Context, collection: str | int) -> None:
     found = find_collection(ctx, collection)
-    del ctx.engine.collections[found.name]
-    ctx.engine.forget_scopes()
+    ctx.engine.gone += ctx.engine.drop_collection(found)
+    ctx.record(0, {"del_collection": found.id})

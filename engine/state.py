@@ -1,0 +1,247 @@
+"""The engine's state on disk: what a checkpoint writes and start-up reads (docs/storage.md).
+
+A thing is one row: MessagePack of its properties, values as in mutations (`engine.snapshot`). A plain thing in list
+form without a restriction is the map of its properties; every other thing is an array
+`[form, contents, restriction]`: form `"sorted"` or `"plain"` with a map, or `"typed"` with the contents
+`[type id, [values in field order]]`.
+
+Definitions (users, collections, types, …) are rows by kind and key. Each subject registers how its definitions are
+saved (`saves`) and loaded (`loads`). At a checkpoint all are packed anew, and those that differ from what was last
+written are written: they are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engine.encoding import log_packer, log_unpack
+from engine.replay import Replay
+from engine.snapshot import PACK
+from engine.store.interface import Checkpoint
+from engine.users import Token, User
+from engine.values.storing import SCALARS
+from engine.values.thing import Instance, SortedProperties, Thing
+
+if TYPE_CHECKING:
+    from engine.collection import Collection
+    from engine.engine import Engine
+    from engine.store.interface import DefinitionRow, State, ThingRow
+
+__all__ = ["Saver", "StateWriter", "load", "loads", "saves"]
+
+Saver = Callable[["Engine"], Iterable[tuple[str, "int | str", Any]]]
+
+_SAVERS: list[Saver] = []
+_LOADERS: dict[str, Callable[[Replay, Any, Any], None]] = {}
+_ORDER = ("engine", "user", "collection", "type", "relation", "enum", "procedure", "room", "task")
+"""The order in which kinds of definitions are loaded; kinds that are not here come after these."""
+
+S = TypeVar("S", bound=Callable[..., Any])
+
+
+def saves(saver: S) -> S:
+    """Register what gives the definitions of a subject, as `(kind, key, tree)`."""
+    _SAVERS.append(saver)
+    return saver
+
+
+def loads(kind: str) -> Callable[[S], S]:
+    """Register how a definition of a kind is loaded: `(replay, key, tree)`; values in trees by `replay.value` once
+    `replay.home` is set."""
+
+    def register(loader: S) -> S:
+        assert kind not in _LOADERS, kind
+        _LOADERS[kind] = loader
+        return loader
+
+    return register
+
+
+class StateWriter:
+    """Makes checkpoints: remembers which definitions are on disk already."""
+
+    def __init__(self, engine: Engine, written: Iterable[DefinitionRow] = ()) -> None:
+        self.engine = engine
+        self.packer = log_packer()
+        self.written: dict[tuple[str, int | str], bytes] = {(kind, key): data for kind, key, data in written}
+
+    def checkpoint(self, *, whole: bool = False) -> Checkpoint:
+        """What differs from the state on disk, at the last change. `whole`: everything, for an empty store."""
+        engine = self.engine
+        things: list[ThingRow] = []
+        gone: list[int] = []
+        gone += engine.dropped
+        engine.dropped = []
+        for collection in engine.collections.values():
+            find = collection.find
+            for thing_id in collection.index if whole else collection.dirty:
+                thing = find(thing_id)
+                if thing is None:
+                    gone.append(thing_id)
+                else:
+                    things.append((thing_id, collection.id, self._pack(thing, collection)))
+            collection.dirty = set()
+        now = {(kind, key): self.packer.pack(tree) for saver in _SAVERS for kind, key, tree in saver(engine)}
+        definitions: list[tuple[str, int | str, bytes | None]] = [
+            (kind, key, data) for (kind, key), data in now.items() if self.written.get((kind, key)) != data
+        ]
+        definitions += [(kind, key, None) for kind, key in self.written.keys() - now.keys()]
+        self.written = now
+        return Checkpoint(engine.last_change, things, gone, definitions)
+
+    def _pack(self, thing: Thing, home: Collection) -> bytes:
+        if type(thing) is Instance:
+            values = [value if type(value) in SCALARS else PACK[type(value)](value, home, 1) for value in thing.props]
+            return self.packer.pack(["typed", [thing.kind.id, values], None])  # type: ignore[no-any-return]
+        properties = {
+            name: value if type(value) in SCALARS else PACK[type(value)](value, home, 1)
+            for name, value in thing.items()
+        }
+        if thing.kind is None and type(thing.props) is dict:
+            return self.packer.pack(properties)  # type: ignore[no-any-return]
+        form = "sorted" if type(thing.props) is SortedProperties else "plain"
+        restriction = thing.kind.text if thing.kind is not None else None
+        return self.packer.pack([form, properties, restriction])  # type: ignore[no-any-return]
+
+
+def load(engine: Engine, state: State) -> None:
+    """Fill a new engine with the state of a store."""
+    replay = Replay(engine)
+    rows: dict[str, list[DefinitionRow]] = {}
+    for row in state.definitions:
+        rows.setdefault(row[0], []).append(row)
+    for kind in (*_ORDER, *sorted(rows.keys() - set(_ORDER))):
+        for _, key, data in rows.get(kind, ()):
+            replay.home = None
+            if isinstance(key, str) and ":" in key:
+                replay.home = engine.collection_by_id(int(key.partition(":")[0]))
+            _LOADERS[kind](replay, key, log_unpack(data, replay))
+    _load_things(engine, replay, state.things)
+    engine.last_change = state.change_id
+    engine.gone.clear()
+    for collection in engine.collections.values():
+        collection.dirty.clear()  # what was loaded is on disk
+
+
+def _load_things(engine: Engine, replay: Replay, rows: Iterator[ThingRow]) -> None:
+    from sys import intern
+
+    unpack = log_unpack
+    scalars = SCALARS
+    homes = {collection.id: collection for collection in engine.collections.values()}
+    kept = replay.kept  # holds everything until what refers to it is there
+    for thing_id, collection_id, data in rows:
+        home = homes[collection_id]
+        replay.home = home
+        thing = home.find(thing_id)
+        if thing is None:
+            thing = Thing({})
+            home.admit(thing, thing_id)
+            kept.append(thing)
+        contents = unpack(data, replay)
+        if type(contents) is dict:
+            props = thing.props
+            for name, tree in contents.items():
+                props[intern(name)] = tree if type(tree) in scalars else replay.property_value(tree, thing, name)
+        else:
+            _load_special(replay, thing, contents)
+    replay.kept = []
+
+
+def _load_special(replay: Replay, thing: Thing, contents: list[Any]) -> None:
+    form, tree, restriction = contents
+    if form == "typed":
+        replay.fill(thing, {".": tree[0], "": tree[1]})
+        return
+    if form == "sorted":
+        thing.props = SortedProperties()
+    for name, item in tree.items():
+        thing.props[name] = replay.property_value(item, thing, name)
+    if restriction is not None:
+        from engine.types.restriction import restriction_of
+
+        thing.kind = restriction_of(restriction, replay.home)
+
+
+# --- the engine itself, users, collections ---------------------------------------------------------------------------
+
+
+@saves
+def _save_engine(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
+    yield (
+        "engine",
+        0,
+        {
+            "next_id": engine.next_id,
+            "next_definition_id": engine.next_definition_id,
+            "server": _scope_settings(engine.server),
+            "node": _scope_settings(engine.node),
+        },
+    )
+
+
+def _scope_settings(scope: Any) -> dict[str, Any]:
+    return {"deep": scope.deep, "time_zone": scope.time_zone, "access": list(scope.access.items())}
+
+
+def _load_settings(scope: Any, tree: dict[str, Any]) -> None:
+    scope.deep = tree["deep"]
+    scope.time_zone = tree["time_zone"]
+    scope.access = dict(tree["access"])
+
+
+@loads("engine")
+def _load_engine(replay: Replay, key: int, tree: dict[str, Any]) -> None:
+    engine = replay.engine
+    engine.next_id = tree["next_id"]
+    engine.next_definition_id = tree["next_definition_id"]
+    _load_settings(engine.server, tree["server"])
+    _load_settings(engine.node, tree["node"])
+
+
+@saves
+def _save_users(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
+    for user in engine.users.values():
+        yield (
+            "user",
+            user.id,
+            {
+                "name": user.name,
+                "created_at": user.created_at,
+                "password": user.password,
+                "tokens": [
+                    [token.digest, token.hint, token.created_on, token.expires, token.description]
+                    for token in user.tokens
+                ],
+                "whitelists": {name: list(rules) for name, rules in user.whitelists.items()},
+            },
+        )
+
+
+@loads("user")
+def _load_user(replay: Replay, key: int, tree: dict[str, Any]) -> None:
+    user = User(key, tree["name"], tree["created_at"], tree["password"])
+    user.tokens = [Token(*fields) for fields in tree["tokens"]]
+    user.whitelists = tree["whitelists"]
+    replay.engine.users[user.name] = user
+
+
+@saves
+def _save_collections(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
+    for collection in engine.collections.values():
+        settings = _scope_settings(collection)
+        settings |= {
+            "name": collection.name,
+            "created_at": collection.created_at,
+            "root": collection.root.id,
+            "quotas": collection.quotas,
+        }
+        yield "collection", collection.id, settings
+
+
+@loads("collection")
+def _load_collection(replay: Replay, key: int, tree: dict[str, Any]) -> None:
+    collection = replay.engine.add_collection(key, tree["name"], tree["created_at"], tree["root"])
+    _load_settings(collection, tree)
+    collection.quotas = tree["quotas"]
