@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.change import Internal, Job
+from engine.snapshot import initial
 from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ class Procedure:
         self.name = name
         self.closure = closure
         self.created_at = created_at
+
+    def described(self) -> dict[str, Any]:
+        """What watchers of the root are told of it."""
+        code = self.closure.code
+        return {
+            "doc": self.closure.doc,
+            "name": self.name,
+            "created_at": self.created_at,
+            "with_side_effects": code.has_effects,
+            "arguments": list(code.params),
+        }
 
 
 class Collection:
@@ -110,6 +122,23 @@ class Collection:
             thing = ref()
             if thing is not None:
                 yield thing
+
+    def find_room(self, which: int | str) -> Any:
+        """The stored room with that id or name, None when there is none."""
+        for room_id, ref in self.rooms.items():
+            room = ref()
+            if room is not None and (room_id == which or room.name == which):
+                return room
+        return None
+
+    def initial_event(self, thing: Thing, change_id: int) -> dict[str, Any]:
+        """The first event of a watch: the thing as it is after a change; with the root come the definitions."""
+        event = {"event": change_id, "thing": initial(thing, self), "collection": self.name}
+        if thing is self.root:
+            event["enums"] = [enum.described() for enum in sorted(self.enums.values(), key=lambda enum: enum.id)]
+            event["types"] = [type_.described() for type_ in sorted(self.types.values(), key=lambda type_: type_.id)]
+            event["procedures"] = [self.procedures[name].described() for name in sorted(self.procedures)]
+        return event
 
     def type_by_id(self, type_id: int) -> Type:
         """The type with that id; it must exist."""

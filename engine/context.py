@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import OperationError
 from engine.limits import MAX_ARRAY_ITEMS
+from engine.quota import check_array
 from engine.values.list import List
 from engine.values.set import Set
 from engine.values.thing import Thing
@@ -93,7 +94,7 @@ class Context:
             if length > MAX_ARRAY_ITEMS:
                 raise OperationError(f"a list can have at most {MAX_ARRAY_ITEMS} items")
             if self.scope.quotas:
-                self.scope.check_array(length)
+                check_array(self.scope, length)
 
     # --- recording mutations -------------------------------------------------------------------------------------
 

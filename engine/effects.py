@@ -35,6 +35,7 @@ class Watch:
     the first `position` mutations of the running change."""
 
     thing: int
+    scope: Any  # the collection
     state: dict[str, Any]
     position: int
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ from engine.errors import (
 from engine.functions.registry import type_name
 from engine.language.cache import QueryCache
 from engine.limits import MAX_RESULT_BYTES
+from engine.quota import check_raw
 from engine.replay import Replay
 from engine.result import result
 from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
@@ -38,6 +40,8 @@ from engine.values.storing import SCALARS
 
 __all__ = ["Engine", "Outcome"]
 
+_NUMBERED = re.compile(r"(?:@(?=[a-z]*:)|/(?=[a-z]*/))([a-z]*)[:/]([0-9]{1,18})\Z", re.ASCII)
+
 log = logging.getLogger("livethings.engine")
 
 
@@ -46,10 +50,11 @@ class Outcome:
 
     `value` is the result as a tree, or `error` what went wrong. `change` is to be made durable before anything is
     said. `effects` are what the query said while it ran, in order; `deleted` the ids of things that are gone since.
-    `more` are the outcomes of futures that ran after the query, in order: announced like this one, before the reply.
+    `closed_rooms` are the rooms that are gone, each with its scope. `more` are the outcomes of futures that ran after
+    the query, in order: announced like this one, before the reply.
     """
 
-    __slots__ = ("change", "deleted", "effects", "error", "more", "value")
+    __slots__ = ("change", "closed_rooms", "deleted", "effects", "error", "more", "value")
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Outcome:
         self.effects = effects
         self.deleted = deleted
         self.more: list[Outcome] | None = None
+        self.closed_rooms: list[tuple[str, int]] | None = None
 
 
 class Engine:
@@ -89,6 +95,8 @@ class Engine:
         self.next_definition_id = 1  # the next id of a user or collection
         self.last_change = 0
         self.gone: list[int] = []  # ids of things that are gone since it was last emptied
+        self.gone_rooms: list[tuple[str, int]] = []  # rooms that are gone since, with their scopes
+        self.rights_version = 0  # counts up when somebody may have lost a right
         self.dropped: list[int] = []  # ids of the things of collections deleted since the last checkpoint
         self.executing = 0  # odd while a request runs, even otherwise; never the same for two requests
         self.server = ServerScope()
@@ -123,6 +131,20 @@ class Engine:
             scope = found
         self._scopes[text] = scope
         return scope
+
+    def watch_scope(self, text: str) -> Scope:
+        """As `scope`, where a collection may also be named by its id and a node's number is not looked at."""
+        match = _NUMBERED.match(text)
+        if match and "collection".startswith(match[1]):
+            return self.collection_by_id(int(match[2]))
+        kind, _ = parse_scope(text)
+        return self.node if kind == "N" else self.scope(text)
+
+    def this_node(self, text: str) -> None:
+        """LookupError unless the node scope that the text names is this node's."""
+        _, number = parse_scope(text)
+        if number:
+            raise LookupFailed(f"there is no node {number}")
 
     def forget_scopes(self) -> None:
         """A collection was renamed or deleted: what texts name must be looked up anew."""
@@ -180,7 +202,11 @@ class Engine:
             where = self._scopes.get(scope) or self.scope(scope)
             if type(code) is not str:
                 raise TypeFailed(f"the code of a query is a str, not {_sent(code)}")
+            if isinstance(variables, EngineError):
+                raise variables  # they could not be decoded
             frame = incoming_variables(variables) if variables else {}
+            if where.quotas:
+                check_raw(where, (code, variables))
             if user.deleted or not where.access.get(user.id, 0) & QUERY:
                 require(user, where, QUERY)
             compiled = self.cache.get(where.kind, code)
@@ -231,6 +257,8 @@ class Engine:
             self.finish_change(scope, change)
         if self.gone:
             outcome.deleted = self.take_gone()
+        if self.gone_rooms:
+            outcome.closed_rooms, self.gone_rooms = self.gone_rooms, []
         self.executing += 1
         return outcome
 

@@ -35,6 +35,7 @@ class ServerScope:
         self.enums: dict[str, Any] = {}
         self.quotas: dict[str, int] = {}
         self.dirty: set[int] = set()  # it has no things
+        self.index: dict[int, Any] = {}
 
 
 class NodeScope:
@@ -55,6 +56,7 @@ class NodeScope:
         self.enums: dict[str, Any] = {}
         self.quotas: dict[str, int] = {}
         self.dirty: set[int] = set()  # it has no things
+        self.index: dict[int, Any] = {}
 
 
 Scope: TypeAlias = "Collection | ServerScope | NodeScope"

@@ -18,6 +18,7 @@ from engine.functions.registry import FUNCTIONS, Method, type_name
 from engine.language.operators import BINARY
 from engine.limits import INT_MAX, INT_MIN, MAX_DEEP
 from engine.names import RESERVED_KEYS
+from engine.quota import check_array, check_new_property, check_new_thing
 from engine.snapshot import pack
 from engine.values.as_text import as_text
 from engine.values.closure import Closure
@@ -143,14 +144,14 @@ def join_texts(parts: list[str]) -> str:
 def make_list(ctx: Context, items: list[Value]) -> List:
     """A new list of values, each as an item of an array."""
     if ctx.scope.quotas:
-        ctx.scope.check_array(len(items))
+        check_array(ctx.scope, len(items))
     return nested_items(items)
 
 
 def make_thing(ctx: Context, props: dict[str, Value]) -> Thing:
     """A new thing with the properties, each in the form in which it is stored."""
     if ctx.scope.quotas:
-        ctx.scope.check_new_thing(props)
+        check_new_thing(ctx.scope, len(props))
     thing = Thing(props)
     for name, value in props.items():
         if type(value) in AS_PROPERTY:
@@ -250,7 +251,7 @@ def set_property(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
             value = own(value, thing, name)
     else:
         if ctx.scope.quotas:
-            ctx.scope.check_new_property(thing)
+            check_new_property(ctx.scope, len(thing.props))
         if type(value) in AS_PROPERTY:
             value = own(value, thing, name)
     props[name] = value
@@ -268,7 +269,7 @@ def set_checked(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
         return thing.kind.set_field(ctx, thing, name, value)
     thing.kind.check(value)
     if ctx.scope.quotas and not thing.has(name):
-        ctx.scope.check_new_property(thing)
+        check_new_property(ctx.scope, len(thing.props))
     old = thing.get(name)
     if type(old) in OWNED and old.lock:
         raise OperationError(f"the property {name} can't be replaced while it is in use")
@@ -296,7 +297,7 @@ def set_new_key(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
     if thing.kind is not None:
         thing.kind.check(value)
     if ctx.scope.quotas:
-        ctx.scope.check_new_property(thing)
+        check_new_property(ctx.scope, len(thing.props))
     value = own(value, thing, key)
     thing.put(key, value)
     if thing.id:

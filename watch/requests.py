@@ -1,0 +1,192 @@
+"""The requests WATCH, UNWATCH, JOIN, LEAVE, EMIT and EMIT_PEER (spec/watch.md, section 3; spec/admin-and-protocol.md,
+section 3): checks in the specification's order, then the reply, then the events that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.collection import Collection
+from engine.effects import RoomEvent
+from engine.errors import AuthError, BadDataError, LookupFailed
+from engine.result import Result
+from engine.rooms import room_allowed
+from engine.scopes import NodeScope, Scope, ServerScope
+from engine.users import JOIN, require
+from engine.values.incoming import incoming
+from watch.audience import Subscriber
+from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_INIT, WATCH_STOP, not_watchable
+from watch.hub import Hub
+
+if TYPE_CHECKING:
+    from engine.context import Caller
+    from engine.engine import Engine
+
+__all__ = ["Answer", "Requests"]
+
+
+class Answer:
+    """The reply's value, and what is said after it."""
+
+    __slots__ = ("_events", "value")
+
+    def __init__(self, value: Any = None, events: Callable[[], None] | None = None) -> None:
+        self.value = value
+        self._events = events
+
+    def events(self) -> None:
+        """Say the events that follow the reply."""
+        if self._events is not None:
+            self._events()
+
+
+class Requests:
+    """Answers the requests of subscribers. Raises an EngineError when nothing was done."""
+
+    def __init__(self, engine: Engine, hub: Hub) -> None:
+        self.engine = engine
+        self.hub = hub
+
+    # --- watching ----------------------------------------------------------------------------------------------------
+
+    def watch(self, caller: Caller, scope: str, ids: Sequence[Any]) -> Answer:
+        """Watch things of a collection, or the node."""
+        where, subscriber = self._watchable(caller, scope), caller.subscriber
+        if isinstance(where, NodeScope):
+            self.hub.node.add(subscriber, None)
+            return Answer()
+        self._check_ids(ids)
+
+        def events() -> None:
+            for thing_id in reversed(ids):
+                self.watch_thing(subscriber, where, thing_id)
+
+        return Answer(None, events)
+
+    def watch_thing(self, subscriber: Subscriber, collection: Collection, thing_id: int) -> None:
+        """Subscribe to a thing and say its state, or warn that there is none."""
+        thing = collection.find(thing_id)
+        if thing is None:
+            data = not_watchable(thing_id, collection.name)
+            self.hub.say(subscriber, subscriber.form.event(WARNING, data))
+            return
+        self.hub.watch(subscriber, thing_id, collection, JOIN)
+        state = collection.initial_event(thing, self.engine.last_change)
+        self.hub.say(subscriber, subscriber.form.event(WATCH_INIT, state))
+
+    def unwatch(self, caller: Caller, scope: str, ids: Sequence[Any]) -> Answer:
+        """End watches."""
+        where, subscriber = self._watchable(caller, scope), caller.subscriber
+        if isinstance(where, NodeScope):
+            self.hub.node.discard(subscriber)
+            return Answer()
+        self._check_ids(ids)
+
+        def events() -> None:
+            for thing_id in reversed(ids):
+                if thing_id in where.index and self.hub.unwatch(subscriber, thing_id):
+                    self.hub.say(subscriber, subscriber.form.event(WATCH_STOP, {"#": thing_id}))
+
+        return Answer(None, events)
+
+    def _watchable(self, caller: Caller, scope: str) -> Collection | NodeScope:
+        if caller.user is None:
+            raise AuthError("log in first")
+        where = self.engine.watch_scope(scope)
+        if isinstance(where, ServerScope):
+            raise LookupFailed("@thingsdb can't be watched: things are in collections")
+        require(caller.user, where, JOIN)
+        if isinstance(where, NodeScope):
+            self.engine.this_node(scope)
+        return where
+
+    @staticmethod
+    def _check_ids(ids: Sequence[Any]) -> None:
+        for thing_id in ids:
+            if type(thing_id) is not int:
+                raise BadDataError(f"the ids of things to watch are ints, not {type(thing_id).__name__}")
+
+    # --- rooms -------------------------------------------------------------------------------------------------------
+
+    def join(self, caller: Caller, scope: str, rooms: Sequence[Any]) -> Answer:
+        """Join rooms; the value is the list of their ids, nil where there is none."""
+        collection, subscriber = self._collection(caller, scope), caller.subscriber
+        joined: list[int] = []
+        ids: list[int | None] = []
+
+        def events() -> None:
+            for room_id in joined:
+                self.hub.say(subscriber, subscriber.form.event(ROOM_JOIN, {"scope": collection.title, "id": room_id}))
+
+        for asked in rooms:
+            room = self._room(collection, asked)
+            if room is not None and not room_allowed(caller.user, room):
+                if len(rooms) == 1:
+                    raise self._not_allowed(caller, asked)
+                room = None
+            if room is not None and self.hub.join(subscriber, room.id):
+                joined.append(room.id)
+            ids.append(None if room is None else room.id)
+        return Answer(ids, events)
+
+    def leave(self, caller: Caller, scope: str, rooms: Sequence[Any]) -> Answer:
+        """Leave rooms; the value as for `join`."""
+        collection, subscriber = self._collection(caller, scope), caller.subscriber
+        left: list[int] = []
+        ids: list[int | None] = []
+
+        def events() -> None:
+            for room_id in left:
+                self.hub.say(subscriber, subscriber.form.event(ROOM_LEAVE, {"scope": collection.title, "id": room_id}))
+
+        for asked in rooms:
+            room = self._room(collection, asked)
+            if room is not None and self.hub.leave(subscriber, room.id):
+                left.append(room.id)
+            ids.append(None if room is None else room.id)
+        return Answer(ids, events)
+
+    def emit(self, caller: Caller, scope: str, items: Sequence[Any], peers: bool) -> Answer:
+        """Say an event in a room: `items` are the room, the event and its arguments."""
+        collection = self._collection(caller, scope)
+        if len(items) < 2:
+            raise BadDataError("emit takes a room, an event and the event's arguments")
+        asked, event, *arguments = items
+        if type(asked) is int and asked < 0:
+            raise BadDataError("the id of a room is not negative")
+        room = self._room(collection, asked)
+        if room is None:
+            raise LookupFailed(f"there is no room {asked} in the collection {collection.name}")
+        if type(event) is not str:
+            raise BadDataError(f"the name of an event is a str, not {type(event).__name__}")
+        shown = Result(None)
+        trees = [shown.show(incoming(argument), 127) for argument in arguments]
+        effect = RoomEvent(collection.title, room.id, event, trees, peers)
+        channel = self.hub.rooms.get(room.id)
+        if channel is None:
+            return Answer()
+        data = {"scope": effect.scope, "id": effect.room, "event": event, "args": trees}
+        return Answer(
+            None, lambda: channel.say_except(self.hub.say, caller.subscriber if peers else None, ROOM_EMIT, data)
+        )
+
+    def _collection(self, caller: Caller, scope: str) -> Collection:
+        if caller.user is None:
+            raise AuthError("log in first")
+        where: Scope = self.engine.scope(scope)
+        if not isinstance(where, Collection):
+            raise BadDataError(f"{where.title} has no rooms: they are in collections")
+        require(caller.user, where, JOIN)
+        return where
+
+    @staticmethod
+    def _room(collection: Collection, asked: Any) -> Any:
+        if type(asked) is int or type(asked) is str:
+            return collection.find_room(asked)
+        raise BadDataError(f"a room is asked for by its id or name, not by {type(asked).__name__}")
+
+    @staticmethod
+    def _not_allowed(caller: Caller, asked: Any) -> Exception:
+        from engine.errors import ForbiddenError
+
+        return ForbiddenError(f"the whitelist of the user {caller.user.name} does not allow the room {asked}")  # type: ignore[union-attr]
