@@ -10,7 +10,8 @@ const EDGE = 48; // pixels from an edge in which the board scrolls by itself
 /**
  * @typedef {object} Drag
  * @property {(card: HTMLElement) => void} begin
- * @property {(point: {x: number, y: number}, height: number) => void} over the middle of the card that is carried
+ * @property {(point: {x: number, y: number}) => void} over where the pointer is from left to right, and the middle of
+ *     the carried card from top to bottom
  * @property {(ghost: HTMLElement) => void} drop
  * @property {(ghost: HTMLElement) => void} cancel
  */
@@ -44,8 +45,7 @@ export function makeDraggable(board, drag) {
     if (!carried) return;
     const { ghost, x, y, dx, dy } = carried;
     ghost.style.transform = `translate(${x - dx}px, ${y - dy}px) rotate(1.5deg)`;
-    const middle = { x: x - dx + ghost.offsetWidth / 2, y: y - dy + ghost.offsetHeight / 2 };
-    drag.over(middle, ghost.offsetHeight);
+    drag.over({ x, y: y - dy + ghost.offsetHeight / 2 });
   };
 
   /** Near an edge the board, or the column under the pointer, scrolls. */

@@ -16,7 +16,7 @@
  * | an enum member that is a property | `{"%": [enum id, index]}` |
  * | bytes | base64 text |
  * | an integer beyond ±2^53 | decimal text |
- * | nan, inf, -inf | that text |
+ * | nan, inf, -inf | `"NaN"`, `"Infinity"`, `"-Infinity"` |
  */
 
 /** @typedef {"idle" | "connecting" | "ready" | "reconnecting" | "closed"} State */
