@@ -103,17 +103,12 @@ def _read(file: Path) -> bytes | None:
 
 
 def _response(status: HTTPStatus, body: bytes, headers: dict[str, str] | None = None) -> Response:
-    fields = Headers(
-        {
-            "Date": email.utils.formatdate(usegmt=True),
-            "Connection": "close",
-            "Content-Type": "text/plain; charset=utf-8",
-            "X-Content-Type-Options": "nosniff",
-        }
-    )
+    fields = {
+        "Date": email.utils.formatdate(usegmt=True),
+        "Connection": "close",
+        "Content-Type": "text/plain; charset=utf-8",
+        "X-Content-Type-Options": "nosniff",
+    }
     if status is not HTTPStatus.NOT_MODIFIED:
         fields["Content-Length"] = str(len(body))
-    for name, value in (headers or {}).items():
-        del fields[name]
-        fields[name] = value
-    return Response(status.value, status.phrase, fields, body)
+    return Response(status.value, status.phrase, Headers(fields | (headers or {})), body)
