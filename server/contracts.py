@@ -139,7 +139,7 @@ class Engine(Protocol):
 
     @property
     def executing(self) -> int:
-        """A number of its own for each request while it runs, 0 between."""
+        """Odd while a request runs, even otherwise; never the same for two requests."""
         ...
 
     @property

@@ -29,7 +29,7 @@ RETRY = 0.002
 class Watchdog:
     """Stops requests that run longer than `limit` seconds.
 
-    `executing` gives a number of its own for each request while it runs, and 0 between. `generated` is the file
+    `executing` gives a number that is odd while a request runs, and never the same for two. `generated` is the file
     name of code that was made from a query. `start` and `stop` belong on the main thread.
     """
 
@@ -59,7 +59,7 @@ class Watchdog:
         since = 0.0
         while not self._stopping.wait(pause):
             now = self._executing()
-            if not now:
+            if not now & 1:
                 continue
             if now != seen:
                 seen, since = now, time.monotonic()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -32,5 +31,5 @@ async def house_with() -> AsyncIterator[Callable[..., Awaitable[House]]]:
 
 
 @pytest.fixture(autouse=True)
-def collected() -> None:
-    gc.collect()
+def _quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.core.ROUND", 0.05)

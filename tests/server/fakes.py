@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgpack
 
@@ -196,10 +196,13 @@ class FakeHub:
             self.node.add(caller)
         elif caller not in self.subscribers:
             self.subscribers.append(caller)
-        return FakeAnswer(None, lambda: [self._init(caller, thing) for thing in ids] and None)
 
-    def _init(self, caller: Any, thing: int) -> None:
-        self.say(caller, caller.form.event(native.INIT, {"event": 0, "thing": {"#": thing}, "collection": "stuff"}))
+        def events() -> None:
+            for thing in ids:
+                data = {"event": 0, "thing": {"#": thing}, "collection": "stuff"}
+                self.say(caller, caller.form.event(native.INIT, data))
+
+        return FakeAnswer(None, events)
 
     def unwatch(self, caller: Any, scope: str, ids: Sequence[Any]) -> FakeAnswer:
         self.drop(caller)
@@ -295,6 +298,12 @@ class Client:
 
     def send(self, *chunks: bytes) -> None:
         self.writer.write(b"".join(chunks))
+
+    def stop_reading(self) -> None:
+        cast(asyncio.Transport, self.writer.transport).pause_reading()
+
+    def read_on(self) -> None:
+        cast(asyncio.Transport, self.writer.transport).resume_reading()
 
     async def read(self) -> tuple[int, int, Any]:
         """The next package: id, type, data."""

@@ -24,14 +24,12 @@ class Running:
 
     def __init__(self) -> None:
         self.number = 0
-        self.count = 0
 
     def __enter__(self) -> None:
-        self.count += 1
-        self.number = self.count
+        self.number += 1
 
     def __exit__(self, *exc: object) -> None:
-        self.number = 0
+        self.number += 1
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from websockets.frames import PONG as WS_PONG
 
 from server import native
 from server.native import AUTH, DATA, ERROR, EVENT_ID, HEADER, OK, PING, PONG, QUERY, UPDATE, WARNING, WATCH
-from tests.server.fakes import House, bytes_of, turns, within
+from tests.server.fakes import Client, House, bytes_of, turns, within
 
 MakeHouse = Callable[..., Awaitable[House]]
 
@@ -251,17 +251,13 @@ async def test_the_other_kind_of_message_is_refused(house: House, text_first: bo
 # --- bad input (the table of section 6) ---------------------------------------------------------------------------
 
 
-class Raw:
+class Raw(Client):
     """A client that sends whatever frames it likes."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    def send(self, opcode: Opcode, data: bytes, fin: bool = True, mask: bool = True) -> None:
+    def send_frame(self, opcode: Opcode, data: bytes, fin: bool = True, mask: bool = True) -> None:
         self.writer.write(Frame(opcode, data, fin).serialize(mask=mask))
 
-    async def read(self) -> tuple[Opcode, bytes]:
+    async def read_frame(self) -> tuple[Opcode, bytes]:
         """The next frame, which must be whole and unmasked."""
         head = await within(self.reader.readexactly(2))
         assert head[0] & 0x80
@@ -271,16 +267,11 @@ class Raw:
             length = int.from_bytes(await within(self.reader.readexactly(2)), "big")
         return Opcode(head[0] & 15), await within(self.reader.readexactly(length))
 
-    async def rest(self) -> bytes:
-        try:
-            return await within(self.reader.read(-1))
-        except ConnectionError:
-            return b""
-
 
 async def shake(house: House, *headers: str) -> tuple[Raw, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", house.config.ws_port)
-    house.clients.append(Raw(reader, writer))  # type: ignore[arg-type]
+    client = Raw(reader, writer)
+    house.clients.append(client)
     key = base64.b64encode(os.urandom(16)).decode()
     lines = ["GET / HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}",
              "Sec-WebSocket-Version: 13", *headers, "", ""]  # fmt: skip
@@ -289,7 +280,7 @@ async def shake(house: House, *headers: str) -> tuple[Raw, bytes]:
         answer = await within(reader.readuntil(b"\r\n\r\n"))
     except asyncio.IncompleteReadError as error:
         answer = error.partial
-    return Raw(reader, writer), answer
+    return client, answer
 
 
 async def test_subprotocols(house: House) -> None:
@@ -324,11 +315,11 @@ PING_PACKAGE = bytes_of(PING)
 )
 async def test_a_message_that_is_no_package_drops_the_connection(house: House, message: bytes) -> None:
     client, _ = await shake(house)
-    client.send(BINARY, PING_PACKAGE)
-    client.send(BINARY, message)
-    client.send(BINARY, PING_PACKAGE)
-    assert await client.read() == (BINARY, native.package(1, PONG))
-    assert await client.rest() == b""
+    client.send_frame(BINARY, PING_PACKAGE)
+    client.send_frame(BINARY, message)
+    client.send_frame(BINARY, PING_PACKAGE)
+    assert await client.read_frame() == (BINARY, native.package(1, PONG))
+    assert await client.closed() == b""
 
 
 @pytest.mark.parametrize(
@@ -346,51 +337,51 @@ async def test_a_message_that_is_no_package_drops_the_connection(house: House, m
 )
 async def test_a_frame_that_breaks_the_protocol_drops_the_connection(house: House, frame: bytes) -> None:
     client, _ = await shake(house)
-    client.send(BINARY, PING_PACKAGE)
+    client.send_frame(BINARY, PING_PACKAGE)
     client.writer.write(frame)
-    assert await client.read() == (BINARY, native.package(1, PONG))
-    assert await client.rest() == b""
+    assert await client.read_frame() == (BINARY, native.package(1, PONG))
+    assert await client.closed() == b""
 
 
 async def test_an_unmasked_frame_is_accepted(house: House) -> None:
     client, _ = await shake(house)
-    client.send(BINARY, PING_PACKAGE, mask=False)
-    client.send(BINARY, PING_PACKAGE, mask=True)
-    assert [await client.read() for _ in range(2)] == [(BINARY, native.package(1, PONG))] * 2
+    client.send_frame(BINARY, PING_PACKAGE, mask=False)
+    client.send_frame(BINARY, PING_PACKAGE, mask=True)
+    assert [await client.read_frame() for _ in range(2)] == [(BINARY, native.package(1, PONG))] * 2
 
 
 async def test_one_package_over_two_messages_is_not_joined(house: House) -> None:
     client, _ = await shake(house)
-    client.send(BINARY, PING_PACKAGE[:4])
-    client.send(BINARY, PING_PACKAGE[4:])
-    assert await client.rest() == b""
+    client.send_frame(BINARY, PING_PACKAGE[:4])
+    client.send_frame(BINARY, PING_PACKAGE[4:])
+    assert await client.closed() == b""
 
 
 async def test_pings_are_answered_also_between_fragments(house: House) -> None:
     client, _ = await shake(house)
-    client.send(BINARY, PING_PACKAGE[:3], fin=False)
-    client.send(WS_PING, b"payload")
-    client.send(CONT, PING_PACKAGE[3:5], fin=False)
-    client.send(CONT, PING_PACKAGE[5:])
-    frames = [await client.read() for _ in range(2)]
+    client.send_frame(BINARY, PING_PACKAGE[:3], fin=False)
+    client.send_frame(WS_PING, b"payload")
+    client.send_frame(CONT, PING_PACKAGE[3:5], fin=False)
+    client.send_frame(CONT, PING_PACKAGE[5:])
+    frames = [await client.read_frame() for _ in range(2)]
     assert sorted(frames) == sorted([(WS_PONG, b"payload"), (BINARY, native.package(1, PONG))])
 
 
 async def test_a_close_is_answered_with_its_code(house: House) -> None:
     client, _ = await shake(house)
-    client.send(TEXT, b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}')
-    client.send(CLOSE, Close(4321, "enough").serialize())
-    assert await client.read() == (TEXT, b'{"jsonrpc":"2.0","id":1,"result":"pong"}')
-    opcode, data = await client.read()
+    client.send_frame(TEXT, b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}')
+    client.send_frame(CLOSE, Close(4321, "enough").serialize())
+    assert await client.read_frame() == (TEXT, b'{"jsonrpc":"2.0","id":1,"result":"pong"}')
+    opcode, data = await client.read_frame()
     assert opcode is CLOSE
     assert Close.parse(data).code == 4321
-    assert await client.rest() == b""
+    assert await client.closed() == b""
 
 
 async def test_text_that_is_no_utf8(house: House) -> None:
     client, _ = await shake(house)
-    client.send(TEXT, b'"\xff"')
-    opcode, data = await client.read()
+    client.send_frame(TEXT, b'"\xff"')
+    opcode, data = await client.read_frame()
     assert opcode is CLOSE
     assert Close.parse(data).code == 1007
 
@@ -400,7 +391,7 @@ async def test_bytes_one_by_one(house: House) -> None:
     for byte in Frame(BINARY, PING_PACKAGE).serialize(mask=True):
         client.writer.write(bytes([byte]))
         await turns(2)
-    assert await client.read() == (BINARY, native.package(1, PONG))
+    assert await client.read_frame() == (BINARY, native.package(1, PONG))
 
 
 async def test_a_message_over_the_limit(house_with: MakeHouse) -> None:
@@ -471,27 +462,27 @@ async def test_too_many_requests_before_login(house_with: MakeHouse) -> None:
 
 async def test_a_silent_client_is_asked_and_one_that_is_gone_is_dropped(house: House) -> None:
     client, _ = await shake(house)
-    client.send(BINARY, bytes_of(AUTH, "token"))
-    assert (await client.read())[0] is BINARY
+    client.send_frame(BINARY, bytes_of(AUTH, "token"))
+    assert (await client.read_frame())[0] is BINARY
     (session,) = house.core.sessions
     session.look()  # something was heard
     session.look()
-    assert await client.read() == (WS_PING, b"")
-    client.send(WS_PONG, b"")
+    assert await client.read_frame() == (WS_PING, b"")
+    client.send_frame(WS_PONG, b"")
     while not session.heard:
         await asyncio.sleep(0)
     session.look()
     session.look()
-    assert await client.read() == (WS_PING, b"")
+    assert await client.read_frame() == (WS_PING, b"")
     session.look()
-    assert await client.rest() == b""
+    assert await client.closed() == b""
     assert not house.core.sessions
 
 
 async def test_the_rounds_look_after_every_socket(house_with: MakeHouse) -> None:
     house = await house_with(ping_interval=1.0)
     client, _ = await shake(house)
-    assert await client.read() == (WS_PING, b"")
+    assert await client.read_frame() == (WS_PING, b"")
 
 
 @pytest.mark.parametrize("binary", [False, True])
@@ -500,27 +491,27 @@ async def test_a_slow_reader_is_disconnected_with_a_reason(house_with: MakeHouse
     talker = await house.tcp()
     slow, _ = await shake(house)
     if binary:
-        slow.send(BINARY, bytes_of(AUTH, "token"))
-        slow.send(BINARY, bytes_of(WATCH, ["//stuff"]))
+        slow.send_frame(BINARY, bytes_of(AUTH, "token"))
+        slow.send_frame(BINARY, bytes_of(WATCH, ["//stuff"]))
     else:
-        slow.send(TEXT, b'{"jsonrpc": "2.0", "id": 1, "method": "auth", "params": ["token"]}')
-        slow.send(TEXT, b'{"jsonrpc": "2.0", "id": 2, "method": "watch", "params": ["//stuff"]}')
-    await slow.read()
-    await slow.read()
-    slow.writer.transport.pause_reading()
+        slow.send_frame(TEXT, b'{"jsonrpc": "2.0", "id": 1, "method": "auth", "params": ["token"]}')
+        slow.send_frame(TEXT, b'{"jsonrpc": "2.0", "id": 2, "method": "watch", "params": ["//stuff"]}')
+    await slow.read_frame()
+    await slow.read_frame()
+    slow.stop_reading()
     text = "x" * 60000
     sent = 0
     while house.hub.subscribers:
         assert sent < 1000
         await talker.request(QUERY, ["@t", f"say {text}"])
         sent += 1
-    slow.writer.transport.resume_reading()
-    frames = []
+    slow.read_on()
+    frames: list[tuple[Opcode, bytes]] = []
     while not frames or frames[-1][0] is not CLOSE:
-        frames.append(await slow.read())
+        frames.append(await slow.read_frame())
     close = Close.parse(frames[-1][1])
     assert close.code == 1013
     assert close.reason.startswith("too slow")
     if binary:
         assert frames[-2][1][6] == WARNING
-    assert await slow.rest() == b""
+    assert await slow.closed() == b""
