@@ -11,7 +11,7 @@ import { describe, element } from "./page.js";
 /**
  * @typedef {object} Source where the tree gets things from
  * @property {(id: number) => Promise<Mirror>} mirror
- * @property {(id: number) => Promise<string>} typeName of a thing
+ * @property {(id: number, fresh: boolean) => Promise<string>} typeName of a thing; fresh: asked for again
  * @property {() => {enums: any[], types: any[]} | null} definitions of the collection, so far as they are known
  */
 
@@ -154,14 +154,16 @@ class Node {
       const mirror = await this.#source.mirror(id);
       if (opening !== this.#opening) return mirror.close();
       this.#mirror = mirror;
-      let first = true;
-      this.#ending.push(mirror.subscribe((thing) => {
-        this.#fill(properties(thing), !first);
-        first = false;
+      const nameType = (/** @type {boolean} */ fresh) => {
+        this.#source.typeName(id, fresh).then((name) => this.#type(name), () => {}); // no right to query: no name
+      };
+      this.#ending.push(mirror.subscribe((thing, change) => {
+        this.#fill(properties(thing), change !== null);
+        if (change?.kind === "update" && change.jobs.some((job) => "to_type" in job)) nameType(true);
       }));
       this.#ending.push(mirror.on("event", (name, args) => this.#rang(name, args)));
       this.#ending.push(mirror.on("end", (reason) => this.#ended(reason === "gone" ? "gone" : "not watched any more")));
-      this.#source.typeName(id).then((name) => this.#type(name), () => {}); // no right to query: it stays nameless
+      nameType(false);
     } catch (error) {
       if (opening === this.#opening) this.#ended(describe(error));
     }

@@ -29,8 +29,8 @@ openPage(async (db) => {
   const source = {
     mirror: (id) => db.mirror(scope, id),
     definitions: () => definitions,
-    typeName(id) {
-      const name = types.get(id) ?? db.query(scope, "type(thing(id))", { id });
+    typeName(id, fresh) {
+      const name = (!fresh && types.get(id)) || db.query(scope, "type(thing(id))", { id });
       types.set(id, name);
       return name;
     },
@@ -190,7 +190,7 @@ openPage(async (db) => {
 /** @param {any} error */
 function problem(error) {
   return element("div", { class: "failure", role: "alert" },
-    element("p", {}, element("strong", {}, error.className ?? error.name), error.code !== null && error.code !== undefined && element("span", { class: "code" }, String(error.code))),
+    element("p", {}, element("strong", {}, error.className ?? error.name), error.code !== null && error.code !== undefined && element("span", { class: "error-code" }, String(error.code))),
     element("pre", {}, error.message));
 }
 

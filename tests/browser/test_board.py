@@ -1,0 +1,125 @@
+"""The board: several people at once, by mouse, finger and keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from .conftest import Server, free_port
+from .window import Window
+
+DRAG = "Drag me to another column"
+WINDOW = "Open this page in a second window"
+KEYBOARD = "Try the keyboard"
+LOOK = "Look at the board in the inspector"
+
+Open = Callable[..., Window]
+
+
+def test_sets_itself_up_once(open_page: Open, server: Server) -> None:
+    windows = [open_page("board.html", log_in=False) for _ in range(2)]
+    for window in windows:
+        window.log_in()
+    for window in windows:
+        window.until_columns(To_do=[DRAG, WINDOW, KEYBOARD], Doing=[LOOK], Done=[])
+    assert server.query(".board.columns.len()") == 3
+
+
+@pytest.mark.parametrize("pointer", ["mouse", "touch"])
+def test_one_drags_and_the_other_sees_it(open_page: Open, server: Server, pointer: str) -> None:
+    one, other = open_page("board.html"), open_page("board.html")
+    other.until_columns(Doing=[LOOK])
+    one.until_columns(Doing=[LOOK])
+    one.drag(DRAG, "Doing", pointer)
+    for window in (one, other):
+        window.until_columns(To_do=[WINDOW, KEYBOARD], Doing=[DRAG, LOOK])
+    assert server.query(".board.columns.map(|c| c.cards.len())") == [2, 2, 0]
+    assert other.wait_for("[aria-live=polite]", "Doing").text == f"{DRAG} was moved to Doing."
+    assert one.driver.find_elements(By.CSS_SELECTOR, ".ghost.carried, .dragging, dialog.form") == []
+
+
+def test_a_card_is_moved_by_keys_and_each_step_is_told(open_page: Open) -> None:
+    one, other = open_page("board.html"), open_page("board.html")
+    other.until_columns(Doing=[LOOK])
+    one.until_columns(Doing=[LOOK])
+    one.driver.execute_script("arguments[0].focus()", one.card(DRAG))
+    one.press(Keys.ARROW_DOWN)
+    one.press(Keys.SPACE)
+    one.wait_for("[aria-live=assertive]", f"Lifted {WINDOW}, 2 of 3 in To do.")
+    one.press(Keys.ARROW_RIGHT)
+    one.wait_for("[aria-live=assertive]", f"{WINDOW}, 2 of 2 in Doing")
+    assert other.columns()["Doing"] == [LOOK]  # it is not dropped yet
+    one.press(Keys.ARROW_UP, Keys.SPACE)
+    one.wait_for("[aria-live=assertive]", f"Dropped {WINDOW}, 1 of 2 in Doing.")
+    other.until_columns(To_do=[DRAG, KEYBOARD], Doing=[WINDOW, LOOK])
+    assert WINDOW in one.driver.switch_to.active_element.text
+    one.press(Keys.SPACE, Keys.ARROW_RIGHT, Keys.ESCAPE)
+    one.wait_for("[aria-live=assertive]", "Cancelled.")
+    one.until_columns(Doing=[WINDOW, LOOK], Done=[])
+
+
+def test_cards_are_added_edited_deleted_and_brought_back(open_page: Open, server: Server) -> None:
+    one, other = open_page("board.html"), open_page("board.html")
+    one.until_columns(Done=[])
+    other.until_columns(Done=[])
+    title = 'Tea & <b onclick="x">biscuits</b>'
+    one.column("Done").find_element(By.CSS_SELECTOR, ".add-card").click()
+    one.press(title, Keys.ENTER)
+    other.until_columns(Done=[title])
+    other.card(title).click()
+    other.wait_for("dialog.form textarea").send_keys("at four")
+    other.find("dialog.form .swatch[data-label=green] input").click()
+    other.find("dialog.form button[type=submit]").click()
+    assert one.wait_for(".card-note", "at four")
+    assert server.query(".board.columns[2].cards[0].label") == "green"
+    one.card(title).click()
+    one.wait_for("dialog.form .danger").click()
+    other.until_columns(Done=[])
+    one.wait_for(".notice button", "Undo").click()
+    other.until_columns(Done=[title])
+    assert other.wait_for(".card-note", "at four")
+
+
+def test_columns_are_added_renamed_and_deleted(open_page: Open) -> None:
+    one, other = open_page("board.html"), open_page("board.html")
+    other.until_columns(Done=[])
+    one.wait_for(".add-column").click()
+    one.press("Someday", Keys.ENTER)
+    other.until_columns(Someday=[])
+    other.column("Someday").find_element(By.CSS_SELECTOR, "header button").click()
+    other.wait_for("dialog.form input").clear()
+    other.press("Never", Keys.ENTER)
+    one.until_columns(Never=[])
+    one.column("Never").find_element(By.CSS_SELECTOR, "header button").click()
+    one.wait_for("dialog.form .danger").click()
+    other.until(lambda: "Never" not in other.columns())
+
+
+def test_what_fails_is_told_and_undone(open_page: Open, server: Server) -> None:
+    window = open_page("board.html")
+    window.card(DRAG).click()
+    window.wait_for("dialog.form input").send_keys(" now")
+    server.query(".board.columns[0].cards.shift(); nil;")
+    window.until_columns(To_do=[WINDOW, KEYBOARD])
+    window.find("dialog.form button[type=submit]").click()
+    window.wait_for(".notice.error", "LookupError")
+    window.until_columns(To_do=[WINDOW, KEYBOARD])
+
+
+def test_the_server_restarts_and_the_page_recovers(open_page: Open, server: Server) -> None:
+    window = open_page("board.html")
+    window.until_columns(Doing=[LOOK])
+    server.stop()
+    window.wait_for(".strip", "No connection")
+    server.start(free_port())  # where the page does not find it
+    server.query(".board.columns[1].cards[0].title = 'Changed meanwhile'; .board.columns[0].cards.pop(); nil;")
+    server.stop()
+    server.start()
+    window.until_columns(To_do=[DRAG, WINDOW], Doing=["Changed meanwhile"])
+    window.wait_for(".connection .word", "Connected")
+    window.drag(DRAG, "Doing")
+    window.until_columns(Doing=[DRAG, "Changed meanwhile"])
+    assert server.query(".board.columns[1].cards.len()") == 2
