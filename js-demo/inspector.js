@@ -55,7 +55,9 @@ openPage(async (db) => {
     scope = chosen || scope;
     if (!offered.includes(scope)) offered.unshift(scope);
     offer(offered);
-    if (chosen) showTree();
+    if (!chosen) return;
+    clearResult();
+    showTree();
   });
 
   async function showTree() {
@@ -120,14 +122,19 @@ openPage(async (db) => {
       resultTree = new Tree(result, "Result", "", value, source);
       await resultTree.root.expand();
     } catch (error) {
-      byId("duration").textContent = "";
-      resultTree?.close();
-      resultTree = null;
+      clearResult();
       result.replaceChildren(problem(error));
     } finally {
       byId("run").disabled = false;
     }
   });
+
+  function clearResult() {
+    resultTree?.close();
+    resultTree = null;
+    byId("duration").textContent = "";
+    result.replaceChildren(element("p", { class: "empty" }, "Run a query to see its result."));
+  }
 
   function readVariables() {
     if (!variables.value.trim()) return undefined;
@@ -182,7 +189,7 @@ openPage(async (db) => {
     if (event.key === "Escape") byId("history").open = false;
   });
 
-  result.append(element("p", { class: "empty" }, "Run a query to see its result."));
+  clearResult();
   listHistory();
   await showTree();
 });

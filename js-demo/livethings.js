@@ -295,6 +295,7 @@ export class Livethings {
 
   /** Closes for good: what waits fails with ClosedError, watches end without an event. `connect()` opens it again. */
   close() {
+    if (this.#state === "closed" || this.#state === "idle") return;
     this.#end("closed by the application", new LivethingsError("ClosedError", "The connection was closed."));
   }
 

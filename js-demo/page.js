@@ -105,8 +105,9 @@ export function openPage(start) {
 
   /** @param {import("./livethings.js").Credentials} credentials */
   const logIn = async (credentials) => {
-    current?.close();
-    const db = (current = new Livethings(credentials));
+    const [previous, db] = [current, new Livethings(credentials)];
+    current = db;
+    previous?.close();
     const shown = showConnection(db);
     db.on("state", (change) => {
       if (db !== current) return;
