@@ -28,19 +28,22 @@ from engine.errors import (
 from engine.functions.registry import type_name
 from engine.language.cache import QueryCache
 from engine.limits import MAX_RESULT_BYTES
+from engine.login import Logins, hash_password, verify_password
 from engine.quota import check_raw
 from engine.replay import Replay
 from engine.result import result
 from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
 from engine.state import StateWriter, load
 from engine.store.interface import Checkpoint, Store
-from engine.users import CHANGE, FULL, QUERY, User, require
+from engine.users import CHANGE, FULL, QUERY, Token, User, require
 from engine.values.incoming import variables as incoming_variables
 from engine.values.storing import SCALARS
 
 __all__ = ["Engine", "Outcome"]
 
 _NUMBERED = re.compile(r"(?:@(?=[a-z]*:)|/(?=[a-z]*/))([a-z]*)[:/]([0-9]{1,18})\Z", re.ASCII)
+
+DEFAULT_PASSWORD = "pass"
 
 log = logging.getLogger("livethings.engine")
 
@@ -102,6 +105,8 @@ class Engine:
         self.server = ServerScope()
         self.node = NodeScope()
         self.users: dict[str, User] = {}
+        self.tokens: dict[bytes, tuple[User, Token]] = {}  # by digest
+        self.logins = Logins(self)
         self.collections: dict[str, Collection] = {}
         self.modules: dict[str, Any] = {}
         self.cache = QueryCache()
@@ -183,12 +188,33 @@ class Engine:
     def initialise(self) -> None:
         """What a fresh store starts with: the user `admin`, password `pass`, and the collection `stuff`."""
         now = int(self.clock())
-        admin = User(self.next_definition_id, "admin", now)
+        admin = User(self.next_definition_id, "admin", now, hash_password(DEFAULT_PASSWORD))
         self.next_definition_id += 1
         self.users["admin"] = admin
         stuff = self.new_collection("stuff", now)
         for scope in (self.server, self.node, stuff):
             scope.access[admin.id] = FULL
+
+    # --- logins ------------------------------------------------------------------------------------------------------
+
+    @property
+    def default_password(self) -> bool:
+        """Does the user `admin` still have the password of a fresh store?"""
+        admin = self.users.get("admin")
+        return admin is not None and admin.password is not None and verify_password(DEFAULT_PASSWORD, admin.password)
+
+    def login(self, name: str, password: str) -> Any:
+        """A user, or the slow check to make off this thread and hand back to `login_done`. AuthError when there is
+        nothing to check."""
+        return self.logins.password(name, password)
+
+    def login_done(self, check: Any, verified: bool) -> User:
+        """The user of a finished check; AuthError when it failed."""
+        return self.logins.done(check, verified)
+
+    def login_token(self, token: str) -> User:
+        """The user of a token; AuthError when it is unknown or expired."""
+        return self.logins.token(token)
 
     # --- requests ----------------------------------------------------------------------------------------------------
 

@@ -225,6 +225,8 @@ def _load_user(replay: Replay, key: int, tree: dict[str, Any]) -> None:
     user.tokens = [Token(*fields) for fields in tree["tokens"]]
     user.whitelists = tree["whitelists"]
     replay.engine.users[user.name] = user
+    for token in user.tokens:
+        replay.engine.tokens[token.digest] = (user, token)
 
 
 @saves
