@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
     Subclasses give `data_received` and `goodbye`.
     """
 
-    __slots__ = ("__weakref__", "address", "blocked", "core", "ended", "form", "heard", "out", "transport")
+    __slots__ = ("__weakref__", "address", "blocked", "core", "draining", "ended", "form", "heard", "out", "transport")
 
     def __init__(self, core: Core, form: Form) -> None:
         self.core = core
@@ -51,6 +51,8 @@ class Connection(asyncio.Protocol):
         """The peer's address, without its port."""
         self.blocked = 0
         """Why requests wait, as bits; 0 when they don't."""
+        self.draining = False
+        """Whether nothing more is read for good, since the server goes down."""
         self.ended = False
         """Whether the peer has said that it will send no more."""
         self.heard = True
@@ -114,8 +116,9 @@ class Connection(asyncio.Protocol):
         if self.blocked:
             return
         self.proceed()
-        if not self.blocked and self.transport is not None and not self.transport.is_closing():
-            self.transport.resume_reading()
+        transport = self.transport
+        if not self.blocked and not self.draining and transport is not None and not transport.is_closing():
+            transport.resume_reading()
 
     def proceed(self) -> None:
         """Serve the requests that have waited."""
@@ -127,8 +130,9 @@ class Connection(asyncio.Protocol):
         """Whether it is over, or about to be."""
         return bool(self.blocked & CLOSED)
 
-    def goodbye(self, reason: str, code: int) -> bytes:
-        """The last frame of a connection that the server ends for a reason that the client should know."""
+    def goodbye(self, reason: str, code: int, told: bool = False) -> bytes:
+        """The last frame of a connection that the server ends for a reason that the client should know; or, when the
+        client was told already, what the protocol needs all the same."""
         return b""
 
     def disconnect(self, reason: str, code: int = POLICY) -> None:
@@ -156,6 +160,19 @@ class Connection(asyncio.Protocol):
             return
         self.flush()
         self._finish(farewell)
+
+    def abort(self) -> None:
+        """End the connection at once; what is not sent yet is lost."""
+        self.blocked |= CLOSED
+        self.core.ended(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def stop_reading(self) -> None:
+        """Take no more requests; those that have come are served."""
+        self.draining = True
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def _finish(self, farewell: bytes) -> None:
         self.blocked |= CLOSED

@@ -104,6 +104,11 @@ class Session(Connection):
         if left:
             self._backlog = left
 
+    @property
+    def waiting(self) -> bool:
+        """Whether requests wait to be served."""
+        return self._backlog is not None
+
     def proceed(self) -> None:
         backlog = self._backlog
         if backlog is not None:

@@ -37,5 +37,5 @@ class TcpConnection(Session):
     def on_login(self) -> None:
         self._decoder.max_waiting = self.core.config.max_package + native.HEADER_SIZE
 
-    def goodbye(self, reason: str, code: int) -> bytes:
-        return farewell(self.form, reason)
+    def goodbye(self, reason: str, code: int, told: bool = False) -> bytes:
+        return b"" if told else farewell(self.form, reason)

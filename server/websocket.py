@@ -226,12 +226,12 @@ class WebSocketConnection(Session):
         else:
             self.finish(frames)
 
-    def goodbye(self, reason: str, code: int = POLICY) -> bytes:
+    def goodbye(self, reason: str, code: int = POLICY, told: bool = False) -> bytes:
         if self._protocol.state is not OPEN:
             return b""
         # A close frame's reason has at most 123 bytes.
         close = Frame(CLOSE, Close(code, reason.encode()[:120].decode(errors="ignore")).serialize())
-        last = farewell(self.form, reason) if self._opcode is BINARY else b""
+        last = farewell(self.form, reason) if self._opcode is BINARY and not told else b""
         return last + close.serialize(mask=False)
 
     def look(self) -> None:

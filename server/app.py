@@ -1,0 +1,244 @@
+"""The whole server: opens the store, loads the engine, opens the doors; and closes all of it in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from engine.engine import Engine
+from engine.language.compiler import GENERATED
+from engine.store import Committer, Retention, SqliteStore, Store, StoreError
+from server.config import Config, ConfigError
+from server.connection import GOING_AWAY, LOGIN
+from server.core import Core
+from server.listeners import ListenError, Listeners
+from server.outbox import Outbox, on_loop
+from server.session import Session
+from server.watchdog import Watchdog
+from watch import Hub, Requests
+
+__all__ = ["App", "serve"]
+
+log = logging.getLogger("livethings.server")
+
+SHUTTING_DOWN_TIME = 0.25
+"""Seconds between the news that the server goes down and its going down, in which clients are still served."""
+
+STOP_TIME = 5.0
+"""Seconds that requests in flight, and then clients that should close, are waited for."""
+
+CHECKPOINT_CHANGES = 100_000
+CHECKPOINT_TIME = 300.0
+"""A checkpoint is made after so many changes, or so many seconds after the last one if there were any."""
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that waits for the interpreter gets it; the committer needs it a few times a batch."""
+
+
+class App:
+    """One server, from start to end. `run` does it all."""
+
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        self._config = config
+        self._loop = loop
+        self._stop = asyncio.Event()
+        self._failure: Exception | None = None
+        self._store: Store | None = None
+        self._engine = Engine()
+        self._core: Core | None = None
+        self._committer: Committer | None = None
+        self._checkpoint_change = 0
+        self._checkpoint_at = 0.0
+
+    @property
+    def status(self) -> str:
+        """The node's status word."""
+        return "SYNCHRONIZING" if self._core is None else self._core.status
+
+    def stop(self) -> None:
+        """Have `run` come to its end."""
+        self._stop.set()
+
+    async def run(self, ready: Callable[[str], None]) -> None:
+        """Serve until told to stop. `ready` is called with a line for people once everything is open.
+
+        Raises ConfigError, ListenError or StoreError when the server can't start, or can't go on.
+        """
+        loop = self._loop
+        listeners = Listeners(self._config, loop)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self.stop)
+        watchdog = None
+        try:
+            await listeners.open_http(lambda: self.status)
+            core = await self._open()
+            if self._config.query_time:
+                watchdog = Watchdog(lambda: self._engine.executing, self._config.query_time, GENERATED)
+                watchdog.start()
+            await listeners.open(core)
+            core.start()
+            page = f"; open {listeners.page} in a browser" if listeners.page else ""
+            ready(f"livethings is ready: {listeners}{page}")
+            if self._engine.default_password:
+                log.warning("the user admin has the password that everybody knows; change it: set_password('admin', …)")
+            rounds = loop.create_task(self._rounds(core))
+            await self._stop.wait()
+            rounds.cancel()
+            await self._shut(core, listeners)
+        finally:
+            listeners.close()
+            if watchdog is not None:
+                watchdog.stop()
+            self._close()
+        if self._failure is not None:
+            raise self._failure
+
+    # --- start ------------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> Core:
+        """Open the store, load it, and bring the rooms of the house together."""
+        loop = self._loop
+        store = self._store = SqliteStore.open(self._config.data_dir, create=True)
+        began = time.monotonic()
+        # Off the loop, so that the status can be asked for while a large store is loaded.
+        await loop.run_in_executor(None, self._engine.open, store)
+        log.info("loaded change %d in %.2f s", self._engine.last_change, time.monotonic() - began)
+        self._checkpoint_change, self._checkpoint_at = store.checkpoint_change, time.monotonic()
+        outbox = Outbox(loop.call_soon, self._engine.last_change)
+
+        def on_failure(error: Exception) -> None:
+            loop.call_soon_threadsafe(self._fail, error)
+
+        self._committer = Committer(store, on_loop(loop, outbox), on_failure, retention=Retention())
+        hub = Hub(self._engine, outbox.say)
+        requests = Requests(self._engine, hub)
+        core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
+        self._core = core
+        return core
+
+    # --- while it runs ----------------------------------------------------------------------------------------------
+
+    async def _rounds(self, core: Core) -> None:
+        while True:
+            await asyncio.sleep(1)
+            behind = self._engine.last_change - self._checkpoint_change
+            if behind >= CHECKPOINT_CHANGES or (behind and time.monotonic() - self._checkpoint_at > CHECKPOINT_TIME):
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        assert self._committer is not None
+        if self._committer.checkpointing:
+            return
+        checkpoint = self._engine.checkpoint()
+        self._committer.checkpoint(checkpoint)
+        self._checkpoint_change, self._checkpoint_at = checkpoint.change_id, time.monotonic()
+
+    def _fail(self, error: Exception) -> None:
+        """The store has failed. What it has not confirmed must not be told to anybody, so nobody is told anything."""
+        log.critical("%s", error)
+        self._failure = error
+        if self._core is not None:
+            for connection in self._core.connections:
+                connection.abort()
+        self._stop.set()
+
+    # --- stop -------------------------------------------------------------------------------------------------------
+
+    async def _shut(self, core: Core, listeners: Listeners) -> None:
+        """Tell everybody, answer what was asked, have everything on disk, close."""
+        log.info("shutting down")
+        core.announce("SHUTTING_DOWN")
+        listeners.close_clients()
+        if self._failure is None:
+            await asyncio.sleep(SHUTTING_DOWN_TIME)
+            for connection in core.connections:
+                connection.stop_reading()
+            await self._until(lambda: not any(_under_way(connection) for connection in core.connections))
+            assert self._committer is not None
+            await self._flush()
+            core.announce("OFFLINE")
+            core.outbox.flush()
+        for connection in core.connections:
+            connection.finish(connection.goodbye("the server shuts down", GOING_AWAY, told=True))
+        await self._until(lambda: not core.connections)
+        for connection in core.connections:
+            connection.abort()
+        core.authenticator.close()
+        if self._failure is None and self._engine.last_change != self._checkpoint_change:
+            await self._flush()
+            if self._failure is None:
+                self._checkpoint()
+                await self._flush()
+
+    async def _flush(self) -> None:
+        """Wait until all changes, and a checkpoint under way, are on disk, and the outbox knows."""
+        assert self._committer is not None
+        try:
+            await self._loop.run_in_executor(None, self._committer.flush)
+        except StoreError as error:
+            self._failure = self._failure or error
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        """Wait for it, but not for ever."""
+        end = self._loop.time() + STOP_TIME
+        while not done() and self._loop.time() < end and self._failure is None:
+            await asyncio.sleep(0.01)
+
+    def _close(self) -> None:
+        if self._committer is not None:
+            self._committer.close()
+        if self._store is not None:
+            self._store.close()
+
+
+def _under_way(connection: Any) -> bool:
+    return isinstance(connection, Session) and (connection.waiting or bool(connection.blocked & LOGIN))
+
+
+# --- the process -----------------------------------------------------------------------------------------------------
+
+
+def serve(config: Config) -> int:
+    """Run a server in this process until a signal stops it; the exit status."""
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    _raise_file_limit(config.max_connections + 64)
+
+    async def main() -> None:
+        await App(config, asyncio.get_running_loop()).run(lambda line: print(line, flush=True))
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(main())
+    except (ConfigError, ListenError, StoreError) as error:
+        print(f"livethings: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _raise_file_limit(wanted: int) -> None:
+    """Allow as many open files as connections need, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+        if allowed < wanted:
+            log.warning("the system allows %d open files, so fewer connections than configured", allowed)
