@@ -220,7 +220,7 @@ function showConnection(db) {
     if (event.key === "Escape") menu.open = false;
   });
   const explanation = element("span");
-  const strip = element("div", { class: "strip", role: "status", hidden: true }, explanation,
+  const strip = element("div", { class: "strip", hidden: true }, explanation,
     element("button", { type: "button", class: "link", on: { click: () => db.retryNow() } }, "Try now"));
   const header = document.querySelector("header.bar");
   header?.querySelector(".connection")?.remove();
@@ -231,6 +231,9 @@ function showConnection(db) {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let countdown;
   return ({ state, reason, retryIn }) => {
+    // Told once, and not with each second of the countdown.
+    if (state === "reconnecting" && menu.dataset.state === "ready") announce(`No connection: ${reason}.`);
+    if (state === "ready" && !strip.hidden) announce("Connected again.");
     menu.dataset.state = state;
     document.documentElement.dataset.connection = state;
     word.textContent = WORDS[state];
