@@ -31,7 +31,10 @@ SHUTTING_DOWN_TIME = 0.25
 """Seconds between the news that the server goes down and its going down, in which clients are still served."""
 
 STOP_TIME = 5.0
-"""Seconds that requests in flight, and then clients that should close, are waited for."""
+"""Seconds that requests in flight, and then clients that should read what is left, are waited for."""
+
+CLOSE_TIME = 0.25
+"""Seconds that clients then have to close their side."""
 
 CHECKPOINT_CHANGES = 100_000
 CHECKPOINT_TIME = 300.0
@@ -166,7 +169,8 @@ class App:
             core.outbox.flush()
         for connection in core.connections:
             connection.finish(connection.goodbye("the server shuts down", GOING_AWAY, told=True))
-        await self._until(lambda: not core.connections)
+        await self._until(lambda: not any(connection.unsent for connection in core.connections))
+        await self._until(lambda: not core.connections, CLOSE_TIME)
         for connection in core.connections:
             connection.abort()
         core.authenticator.close()
@@ -184,9 +188,9 @@ class App:
         except StoreError as error:
             self._failure = self._failure or error
 
-    async def _until(self, done: Callable[[], bool]) -> None:
+    async def _until(self, done: Callable[[], bool], longest: float = STOP_TIME) -> None:
         """Wait for it, but not for ever."""
-        end = self._loop.time() + STOP_TIME
+        end = self._loop.time() + longest
         while not done() and self._loop.time() < end and self._failure is None:
             await asyncio.sleep(0.01)
 

@@ -52,7 +52,7 @@ class Config:
     login_time: float = field(
         default=10.0, metadata=about("how long a connection may stay without login, in seconds", 0.1, 86400)
     )
-    max_connections: int = field(default=20000, metadata=about("most connections at once", 1, 1_000_000))
+    max_connections: int = field(default=10000, metadata=about("most connections at once", 1, 1_000_000))
     max_package: int = field(default=1 << 30, metadata=about("largest package or message, in bytes", 1024, 1 << 30))
     max_package_before_login: int = field(default=64 << 10, metadata=about("the same before login", 1024, 1 << 30))
     max_requests_before_login: int = field(

@@ -126,6 +126,11 @@ class Connection(asyncio.Protocol):
     # --- the end ----------------------------------------------------------------------------------------------------
 
     @property
+    def unsent(self) -> int:
+        """Bytes that the peer's side has not taken yet."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    @property
     def closed(self) -> bool:
         """Whether it is over, or about to be."""
         return bool(self.blocked & CLOSED)
