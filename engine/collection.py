@@ -42,7 +42,7 @@ class Procedure:
         """What watchers of the root are told of it."""
         code = self.closure.code
         return {
-            "doc": self.closure.doc,
+            "doc": code.doc,
             "name": self.name,
             "created_at": self.created_at,
             "with_side_effects": code.has_effects,

@@ -19,7 +19,9 @@ from engine.effects import Effect
 from engine.encoding import log_packer
 from engine.errors import (
     AuthError,
+    BadDataError,
     EngineError,
+    ForbiddenError,
     InternalError,
     LookupFailed,
     OperationError,
@@ -35,7 +37,8 @@ from engine.result import result
 from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
 from engine.state import StateWriter, load
 from engine.store.interface import Checkpoint, Store
-from engine.users import CHANGE, FULL, QUERY, Token, User, require
+from engine.users import CHANGE, FULL, QUERY, RUN, Token, User, name_allowed, require
+from engine.values.incoming import incoming
 from engine.values.incoming import variables as incoming_variables
 from engine.values.storing import SCALARS
 
@@ -243,6 +246,38 @@ class Engine:
             return Outcome(None, error)
         return self.execute(where, caller, compiled.run, frame, compiled.changes)
 
+    def run(self, caller: Caller, scope: str, procedure: Any, arguments: Any = None) -> Outcome:
+        """Run a procedure for a caller: `arguments` is a list (by position), a map (by name) or None; never raises."""
+        self.executing += 1
+        try:
+            user = caller.user
+            if user is None:
+                raise AuthError("log in first")
+            where = self.scope(scope)
+            if where.kind == "N":
+                raise BadDataError("@node has no procedures")
+            if type(procedure) is not str:
+                raise TypeFailed(f"the name of a procedure is a str, not {_sent(procedure)}")
+            found = where.procedures.get(procedure)
+            if found is None:
+                raise LookupFailed(f"there is no procedure {procedure[:80]}")
+            if not name_allowed(user, "procedures", procedure):
+                raise ForbiddenError(f"the whitelist of the user {user.name} does not allow the procedure {procedure}")
+            if isinstance(arguments, EngineError):
+                raise arguments  # they could not be decoded
+            values = procedure_arguments(found.closure.code.params, arguments)
+            if where.quotas:
+                check_raw(where, arguments)
+            require(user, where, RUN)
+            changes = found.closure.code.has_effects
+            if changes:
+                require(user, where, CHANGE)
+        except EngineError as error:
+            self.executing += 1
+            return Outcome(None, error)
+        closure = found.closure
+        return self.execute(where, caller, lambda ctx, _: closure.call(ctx, *values), {}, changes, by_request=True)
+
     def execute(
         self,
         scope: Scope,
@@ -250,9 +285,13 @@ class Engine:
         run: Callable[[Context, dict[str, Any]], Any],
         frame: dict[str, Any],
         changes: bool,
+        *,
+        by_request: bool = False,
     ) -> Outcome:
-        """Run compiled code; never raises."""
+        """Run compiled code; never raises. `by_request`: it is a procedure, run by a request."""
         ctx = Context(self, scope, caller, scope.root)
+        if by_request:
+            ctx.by_request = True
         ctx.deep = scope.deep
         ctx.frames.append(frame)
         change: Change | None = None
@@ -340,6 +379,18 @@ class Engine:
         """The ids of things that are gone, once."""
         gone, self.gone = self.gone, []
         return gone
+
+
+def procedure_arguments(params: tuple[str, ...], arguments: Any) -> list[Any]:
+    """What a request sends to a procedure, by its parameters; BadDataError when it is neither list, map nor nil."""
+    if arguments is None:
+        return []
+    if type(arguments) is list or type(arguments) is tuple:
+        return [incoming(argument) for argument in arguments][: len(params)]
+    if type(arguments) is dict:
+        values = {name: incoming(argument) for name, argument in arguments.items()}
+        return [values.get(name) for name in params]
+    raise BadDataError(f"the arguments of a procedure are a list or a map, not {_sent(arguments)}")
 
 
 def _sent(value: Any) -> str:

@@ -115,7 +115,8 @@ def load(engine: Engine, state: State) -> None:
         for _, key, data in rows.get(kind, ()):
             replay.home = None
             if isinstance(key, str) and ":" in key:
-                replay.home = engine.collection_by_id(int(key.partition(":")[0]))
+                scope_id = int(key.partition(":")[0])
+                replay.home = engine.collection_by_id(scope_id) if scope_id else None
             _LOADERS[kind](replay, key, log_unpack(data, replay))
     _load_things(engine, replay, state.things)
     engine.last_change = state.change_id

@@ -10,7 +10,7 @@ from engine.errors import ForbiddenError
 if TYPE_CHECKING:
     from engine.scopes import Scope
 
-__all__ = ["CHANGE", "FULL", "GRANT", "JOIN", "QUERY", "RUN", "USER", "Token", "User", "require"]
+__all__ = ["CHANGE", "FULL", "GRANT", "JOIN", "QUERY", "RUN", "USER", "Token", "User", "name_allowed", "require"]
 
 QUERY, CHANGE, GRANT, JOIN, RUN = 1, 2, 4, 8, 16
 USER = QUERY | CHANGE | JOIN | RUN
@@ -49,3 +49,13 @@ def require(user: User, scope: Scope, mask: int) -> None:
     if missing or user.deleted:
         words = " and ".join(word for bit, word in _WORDS.items() if missing & bit) or "any"
         raise ForbiddenError(f"the user {user.name} lacks the right {words} on {scope.title}")
+
+
+def name_allowed(user: User, whitelist: str, name: str | None) -> bool:
+    """Does the user's whitelist (`"procedures"` or `"rooms"`), if there is one, allow the name? None never matches."""
+    from engine.values.regex import Regex
+
+    rules = user.whitelists.get(whitelist)
+    if rules is None:
+        return True
+    return name is not None and any(rule.test(name) if isinstance(rule, Regex) else rule == name for rule in rules)

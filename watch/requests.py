@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.collection import Collection
 from engine.effects import RoomEvent
-from engine.errors import AuthError, BadDataError, LookupFailed
+from engine.errors import AuthError, BadDataError, ForbiddenError, LookupFailed
 from engine.result import Result
-from engine.rooms import room_allowed
 from engine.scopes import NodeScope, Scope, ServerScope
-from engine.users import JOIN, require
+from engine.users import JOIN, name_allowed, require
 from engine.values.incoming import incoming
 from watch.audience import Subscriber
 from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_INIT, WATCH_STOP, not_watchable
@@ -120,7 +119,7 @@ class Requests:
 
         for asked in rooms:
             room = self._room(collection, asked)
-            if room is not None and not room_allowed(caller.user, room):
+            if room is not None and not name_allowed(caller.user, "rooms", room.name):
                 if len(rooms) == 1:
                     raise self._not_allowed(caller, asked)
                 room = None
@@ -186,7 +185,5 @@ class Requests:
         raise BadDataError(f"a room is asked for by its id or name, not by {type(asked).__name__}")
 
     @staticmethod
-    def _not_allowed(caller: Caller, asked: Any) -> Exception:
-        from engine.errors import ForbiddenError
-
+    def _not_allowed(caller: Caller, asked: Any) -> ForbiddenError:
         return ForbiddenError(f"the whitelist of the user {caller.user.name} does not allow the room {asked}")  # type: ignore[union-attr]

@@ -94,13 +94,13 @@ def compile_query(text: str, scope: str) -> Compiled:
     return Compiled(run, changes, 600 + 24 * len(text))
 
 
-def compile_closure(source: str) -> ClosureCode:
-    """Compile a closure from its text, as it stands in the log or as an argument of `closure()`."""
+def compile_closure(source: str, scope: str = "C") -> ClosureCode:
+    """Compile a closure of a kind of scope from its text, as it stands in the log or in `closure('…')`."""
     from engine.language.formatter import parse_closure
 
     literal = parse_closure(source)
-    analyse(literal, "C")
-    unit = _Unit(source, "C")
+    analyse(literal, scope)
+    unit = _Unit(source, scope)
     code = unit.closure(literal)
     unit.finish()
     return code

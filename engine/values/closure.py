@@ -26,7 +26,7 @@ class ClosureCode:
     `source` is the text from the first `|` on, as written. `has_effects`: its text, on its own, needs a change.
     """
 
-    __slots__ = ("_compact", "has_effects", "params", "run", "source")
+    __slots__ = ("_compact", "_doc", "has_effects", "params", "run", "source")
 
     def __init__(self, params: tuple[str, ...], source: str, has_effects: bool) -> None:
         self.params = params
@@ -34,6 +34,23 @@ class ClosureCode:
         self.has_effects = has_effects
         self.run: Callable[..., Any] = _not_compiled
         self._compact: str | None = None
+        self._doc: str | None = None
+
+    @property
+    def doc(self) -> str:
+        """The text that its block begins with, else the empty text."""
+        if self._doc is None:
+            from engine.language.formatter import doc, parse_closure
+
+            self._doc = doc(parse_closure(self.source))
+        return self._doc
+
+    @property
+    def pretty(self) -> str:
+        """The text laid out, as `str()` shows it."""
+        from engine.language.formatter import pretty
+
+        return pretty(self.source)
 
     @property
     def compact(self) -> str:
@@ -60,11 +77,11 @@ class Closure:
         self.stored = False
 
     @classmethod
-    def from_source(cls, source: str) -> Closure:
-        """A stored closure from its compact text; compiled here."""
+    def from_source(cls, source: str, scope: str = "C") -> Closure:
+        """A stored closure of a kind of scope from its text; compiled here."""
         from engine.language.compiler import compile_closure
 
-        closure = cls(compile_closure(source))
+        closure = cls(compile_closure(source, scope))
         closure.stored = True
         return closure
 
