@@ -10,7 +10,7 @@ from server.contracts import Answer, Outcome
 from server.forms import text_frame
 from server.jsonvalues import encode
 from server.rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Call, RpcError, failure, parameters, success
-from server.session import Session, internal_error, log_in_first
+from server.session import Session, internal_error, log_in_first, untraced
 
 __all__ = ["METHODS", "serve"]
 
@@ -45,6 +45,8 @@ def _serve(session: Session, call: Call) -> None:
 
 def _frame(session: Session, call: Call, outcome: EngineError | RpcError | str) -> bytes | None:
     """What there is to say now that a call has come to an error or, as JSON text, a result."""
+    if not isinstance(outcome, str):
+        untraced(outcome)
     answer: str | None = None
     if call.id is not None:
         answer = success(call.id, outcome) if isinstance(outcome, str) else failure(call.id, outcome)

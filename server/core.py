@@ -60,6 +60,7 @@ class Core:
         self._connections: set[Connection] = set()
         self._early: dict[Connection, float] = {}  # not logged in: until when they may stay so, soonest first
         self._rings: list[set[Session]] = [set() for _ in range(max(1, round(config.ping_interval / ROUND)))]
+        self._ring = 0
         self._rounds = 0
         self._refused = 0
 
@@ -135,7 +136,8 @@ class Core:
 
     def look_after(self, session: Session) -> None:
         """Ask the connection for signs of life from now on (`Session.look`)."""
-        self._rings[len(self._connections) % len(self._rings)].add(session)
+        self._ring = (self._ring + 1) % len(self._rings)
+        self._rings[self._ring].add(session)
 
     # --- rounds -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgpack import Packer
 
+from engine import engine as _engine  # noqa: F401  (registers every kind of value, which `wire` looks up)
 from engine.encoding import wire
 from engine.errors import ResultTooLarge
 from server import native

@@ -13,6 +13,7 @@ from base64 import b64encode
 from math import isfinite
 from typing import Any
 
+from engine import engine as _engine  # noqa: F401  (registers every kind of value, which `wire` looks up)
 from engine.encoding import wire
 from engine.errors import EngineError, ResultTooLarge
 from server.contracts import Tree

@@ -31,7 +31,7 @@ from server.native import (
     WATCH,
     Package,
 )
-from server.session import Session, internal_error, log_in_first
+from server.session import Session, internal_error, log_in_first, untraced
 
 __all__ = ["items_of", "serve"]
 
@@ -106,6 +106,7 @@ def _items_one_by_one(data: bytes | bytearray) -> list[Any] | None:
             item = BadDataError("the data is no complete MessagePack")
         items.append(item)
         if isinstance(item, EngineError):
+            untraced(item)
             break
     return items
 
@@ -181,6 +182,7 @@ def serve(session: Session, packages: Iterator[Package]) -> None:
 
 
 def _error(error: EngineError) -> bytes:
+    untraced(error)
     return pack({"error_code": error.code, "error_msg": error.message})
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from server.contracts import Form
     from server.core import Core
 
-__all__ = ["PackageFrame", "Session", "Speak", "internal_error", "log_in_first"]
+__all__ = ["PackageFrame", "Session", "Speak", "internal_error", "log_in_first", "untraced"]
 
 Speak: TypeAlias = Callable[["Session", "Iterator[Any]"], None]
 """Serves requests until there are no more or `Session.rest` says so; what is left then goes to `Session.keep`."""
@@ -43,6 +43,11 @@ TURN_BYTES = 1 << 20
 def log_in_first() -> AuthError:
     """What a request gets that needs a user and has none."""
     return AuthError("log in first")
+
+
+def untraced(error: Exception) -> None:
+    """Cut an error off from the frames that it came through: one of them may hold it, and nothing collects cycles."""
+    error.__traceback__ = error.__context__ = None
 
 
 def internal_error() -> EngineError:

@@ -74,11 +74,10 @@ class Messages(ServerProtocol, _Frames):
     """A handshake by `ServerProtocol`, then frames by `_Frames`: `super().parse()` in the former is the latter's."""
 
     def __init__(self, max_size: int) -> None:
-        super().__init__(max_size=max_size, select_subprotocol=_select)
+        super().__init__(max_size=max_size)
 
-
-def _select(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
 
 
 def _wants_upgrade(request: Request) -> bool:
@@ -205,6 +204,12 @@ class WebSocketConnection(Session):
 
     def on_login(self) -> None:
         self._protocol.max_message_size = self.core.config.max_package + native.HEADER_SIZE
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # The parser is a generator that holds the protocol that holds it, and nothing collects cycles.
+        self._protocol.parser.close()
+        self._protocol.parser_exc = self._protocol.handshake_exc = None
 
     def eof_received(self) -> None:
         """Without a close frame the peer is simply gone."""
