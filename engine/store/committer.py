@@ -19,6 +19,11 @@ MAX_BATCH_BYTES = 4 << 20
 
 TRIM_SECONDS = 10.0
 
+GIVE_WAY_SECONDS = 200e-6
+GIVE_WAY_GAP = 1e-3
+GIVE_WAY_LONGEST_GAP = 4e-3
+"""How long `give_way` lets the thread run, how long after that it does nothing, and how long when that was in vain."""
+
 
 class Committer:
     """Gathers changes into batches and writes them on a thread of its own.
@@ -31,9 +36,7 @@ class Committer:
     The queue has no bound of its own, for a change that is executed can't be taken back: whoever executes changes
     looks at `backlog_bytes` before.
 
-    The methods may be called from any thread but the committer's; `append` from one at a time. The thread has to get
-    the GIL several times a batch: a process whose main thread is busy should lower `sys.setswitchinterval` to about
-    half a millisecond, for with the default of 5 ms, a commit waits for the GIL much longer than for the disk.
+    The methods may be called from any thread but the committer's; `append` and `give_way` from one at a time.
     """
 
     def __init__(
@@ -66,6 +69,11 @@ class Committer:
         self._unannounced: Checkpoint | None = None  # the same, until on_checkpoint has returned
         self._failure: StoreError | None = None
         self._closing = False
+        self._way = threading.Lock()  # locked, but while the thread tells give_way to go on
+        self._way.acquire()
+        self._way_wanted = False
+        self._way_gap = GIVE_WAY_GAP
+        self._way_at = 0.0
         self._trim_at = 0.0  # only for the thread, as is:
         self._trimming = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -116,6 +124,33 @@ class Committer:
             self._checkpoint = self._unannounced = checkpoint
             if self._asleep:
                 self._work.notify()
+
+    def give_way(self) -> None:
+        """Let the thread run, if it has something to do, until it is off to the disk or asleep again.
+
+        To be called once a turn by a main thread that is always busy. A commit takes the GIL several times, and the
+        interpreter does not see to it that a thread gets it: while the main thread makes a system call more often
+        than `sys.getswitchinterval()`, giving up the GIL for a moment each time, the other thread is woken too late
+        each time and can wait for seconds. Here the main thread waits for it, 0.2 ms at most. Costs nothing while
+        nothing is under way or when it was called less than a millisecond ago.
+        """
+        if not (self._queue or self._batch_bytes or self._checkpoint):
+            return
+        if time.perf_counter() < self._way_at:
+            return
+        self._way.acquire(blocking=False)  # the thread may have come just after the last wait ended
+        self._way_wanted = True
+        if self._way.acquire(timeout=GIVE_WAY_SECONDS) or self._checkpoint is not None:
+            self._way_gap = GIVE_WAY_GAP
+        else:  # at the disk all the time: ask less often
+            self._way_wanted = False
+            self._way_gap = min(self._way_gap * 2, GIVE_WAY_LONGEST_GAP)
+        self._way_at = time.perf_counter() + self._way_gap
+
+    def _give_back(self) -> None:
+        if self._way_wanted:
+            self._way_wanted = False
+            self._way.release()
 
     def flush(self) -> None:
         """Return when all that was appended before, changes and checkpoint, is durable and announced.
@@ -168,6 +203,7 @@ class Committer:
             return False
         if batch:
             first = self._durable + 1
+            self._give_back()
             self._store.write_batch(first, batch, self._clock())
             last = first + len(batch) - 1
             self._on_durable(last)
@@ -200,6 +236,7 @@ class Committer:
                 if self._trimming:
                     return []
                 self._asleep = True
+                self._give_back()
                 timeout = None if self._retention is None else max(self._trim_at - time.monotonic(), 0.0)
                 woken = self._work.wait(timeout)
                 self._asleep = False

@@ -250,6 +250,7 @@ class SqliteStore:
 
     @contextmanager
     def read_state(self) -> Iterator[State]:
+        self._check_open()
         with self._explained(), closing(connect(self._path, mode="ro")) as connection:
             connection.execute("BEGIN")  # one snapshot for all that follows
             (change_id,) = connection.execute("SELECT change_id FROM checkpoint").fetchone()
@@ -292,6 +293,7 @@ class SqliteStore:
         Progress is in pages of 4096 bytes. Writers go on; the write-ahead log grows while a backup runs. Blocks the
         calling thread, mostly without the GIL.
         """
+        self._check_open()
         if path.exists():
             raise StoreError(path, "there is a file of this name", "choose another name for the backup")
         draft = path.with_name(path.name + ".part")
@@ -337,13 +339,16 @@ class SqliteStore:
     def _damaged(self, problem: str) -> StoreError:
         return StoreError(self._path, f"it is damaged: {problem}", "restore livethings.db from a backup")
 
+    def _check_open(self) -> None:
+        if self._lock is None:
+            raise StoreError(self._path, "the store is closed", "open it again") from None
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            if self._lock is None:
-                raise StoreError(self._path, "the store is closed", "open it again") from None
+            self._check_open()
             raise explain(self._path, error) from error
 
     @contextmanager
@@ -361,7 +366,7 @@ class SqliteStore:
 def _check_nothing_left(path: Path) -> None:
     """A write-ahead log without its file may hold changes that were acknowledged: SQLite would delete it."""
     wal = path.with_name(path.name + "-wal")
-    if wal.exists():
+    if wal.exists() and wal.stat().st_size > 0:
         raise StoreError(
             path, f"it is missing, but its {wal.name} is there", "put the file back, or move that one away to start new"
         )
