@@ -1,3 +1,15 @@
 """The global functions, a page a subject. Importing this package registers all of them."""
 
-from engine.functions import collections, errors, flow, procedures  # noqa: F401
+from engine.functions import (  # noqa: F401
+    base64,
+    collections,
+    conversion,
+    errors,
+    flow,
+    introspection,
+    json,
+    math,
+    procedures,
+    random,
+    tests,
+)

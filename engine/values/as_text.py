@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import TypeFailed, ValueFailed
 from engine.functions.registry import type_name
+from engine.values.closure import Closure
 from engine.values.error import Error
 from engine.values.thing import Instance, Thing
 
@@ -49,5 +50,6 @@ TEXT[float] = float_text
 TEXT[type(None)] = lambda value: "nil"
 TEXT[bool] = lambda value: "true" if value else "false"
 TEXT[Error] = lambda value: value.message
+TEXT[Closure] = lambda value: value.code.pretty
 TEXT[Thing] = lambda value: f"thing:{value.id or 'nil'}"
 TEXT[Instance] = lambda value: f"{value.kind.name}:{value.id or 'nil'}"
