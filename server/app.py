@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from engine.engine import Engine
@@ -39,6 +40,9 @@ CLOSE_TIME = 0.25
 CHECKPOINT_CHANGES = 100_000
 CHECKPOINT_TIME = 300.0
 """A checkpoint is made after so many changes, or so many seconds after the last one if there were any."""
+
+OTHER_FILES = 320
+"""Open files that are no clients: the store, listening sockets, status requests."""
 
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that waits for the interpreter gets it; the committer needs it a few times a batch."""
@@ -215,7 +219,7 @@ def serve(config: Config) -> int:
     )
     logging.getLogger("websockets").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    _raise_file_limit(config.max_connections + 64)
+    config = replace(config, max_connections=min(config.max_connections, _files_for(config.max_connections)))
 
     async def main() -> None:
         await App(config, asyncio.get_running_loop()).run(lambda line: print(line, flush=True))
@@ -238,11 +242,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-def _raise_file_limit(wanted: int) -> None:
-    """Allow as many open files as connections need, as far as the system lets us."""
+def _files_for(connections: int) -> int:
+    """How many connections there are open files for, after having raised the limit as far as the system lets us."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
-        if allowed < wanted:
-            log.warning("the system allows %d open files, so fewer connections than configured", allowed)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            log.warning("the system allows %d open files, so at most %d connections", soft, soft - OTHER_FILES)
+            return max(1, soft - OTHER_FILES)
+    return connections

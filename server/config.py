@@ -45,7 +45,7 @@ class Config:
         default=None, metadata=about("PEM file with the certificate chain; with --tls-key: TLS on TCP and WebSocket")
     )
     tls_key: Path | None = field(default=None, metadata=about("PEM file with the certificate's private key"))
-    log_level: str = field(default="info", metadata=about("least severe message to log: " + ", ".join(LOG_LEVELS)))
+    log_level: str = field(default="warning", metadata=about("least severe message to log: " + ", ".join(LOG_LEVELS)))
     query_time: float = field(
         default=10.0, metadata=about("longest time a query may run, in seconds; 0: no limit", 0, 86400)
     )

@@ -147,7 +147,9 @@ class Connection(asyncio.Protocol):
         """
         if self.closed:
             return
-        log.warning("%s: disconnected, %s", self.address, reason)
+        # Anybody can make us disconnect strangers, so that is no warning.
+        known = self in self.core.sessions
+        log.log(logging.WARNING if known else logging.INFO, "%s: disconnected, %s", self.address, reason)
         self.flush()
         self._finish(self.goodbye(reason, code))
 

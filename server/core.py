@@ -108,7 +108,9 @@ class Core:
 
     def opened(self, connection: Connection) -> bool:
         """A new connection. False when it must be refused."""
-        if self.status != "READY" or len(self._connections) >= self.config.max_connections:
+        if self.status != "READY":
+            return False
+        if len(self._connections) >= self.config.max_connections:
             self._refused += 1
             return False
         self._connections.add(connection)

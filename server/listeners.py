@@ -60,7 +60,8 @@ class Listeners:
     async def open_http(self, status: Callable[[], str]) -> None:
         """Listen for status requests."""
         if self._config.http_port:
-            await self._listen(lambda: StatusConnection(self._loop, status), self._config.http_port, None)
+            siblings: set[StatusConnection] = set()
+            await self._listen(lambda: StatusConnection(self._loop, status, siblings), self._config.http_port, None)
 
     async def open(self, core: Core) -> None:
         """Listen for clients."""

@@ -17,6 +17,9 @@ MAX_HEAD = 8 << 10
 MAX_TIME = 10.0
 """Seconds in which the request must come and the reply be read."""
 
+MAX_OPEN = 256
+"""Connections at once; more are closed."""
+
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 _READY = ("READY", "AWAY", "AWAY_SOON")
 
@@ -47,10 +50,13 @@ def _reply(code: int, text: str, header: str = "") -> bytes:
 
 
 class StatusConnection(asyncio.Protocol):
-    """One request and its reply. `status` gives the node's status word."""
+    """One request and its reply. `status` gives the node's status word; `siblings` are those that are open."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, status: Callable[[], str]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, status: Callable[[], str], siblings: set[StatusConnection]
+    ) -> None:
         self._loop = loop
+        self._siblings = siblings
         self._status = status
         self._head = b""
         self._transport: asyncio.Transport | None = None
@@ -58,12 +64,17 @@ class StatusConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if len(self._siblings) >= MAX_OPEN:
+            self._transport.abort()
+            return
+        self._siblings.add(self)
         self._timer = self._loop.call_later(MAX_TIME, self._transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._transport = self._timer = None
+        self._siblings.discard(self)
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport

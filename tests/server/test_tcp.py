@@ -143,6 +143,7 @@ async def test_login_again_switches_the_user(house: House) -> None:
 
 
 async def test_too_many_requests_before_login(house_with: MakeHouse, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     house = await house_with(max_requests_before_login=3)
     client = await house.tcp(login=False)
     client.send(bytes_of(PING) * 5)
