@@ -166,14 +166,15 @@ def json_load(ctx: Context, text: str) -> Value:
     try:
         tree = _decode(stripped)
     except json.JSONDecodeError as error:
-        raise ValueFailed(f"this is no JSON: {error.msg[:80]}, {_near(stripped, error.pos)}") from None
+        raise ValueFailed(f"json_load() takes valid JSON: {_where(stripped, error.pos)}") from None
     except RecursionError:
         raise OperationError(f"JSON can be nested at most {MAX_JSON_NESTING} deep") from None
     return _value(ctx, tree, 0)
 
 
-def _near(text: str, position: int) -> str:
-    return f"at {text[position : position + 20]!r}" if position < len(text) else "at its end"
+def _where(text: str, position: int) -> str:
+    rest = text[position : position + 20]
+    return f"this goes wrong at {rest!r}" if rest else "this breaks off"
 
 
 def _int(digits: str) -> int:
@@ -190,7 +191,7 @@ def _float(digits: str) -> float:
 
 
 def _constant(name: str) -> NoReturn:
-    raise ValueFailed(f"this is no JSON: {name}")
+    raise ValueFailed(f"json_load() takes valid JSON: {name} is not")
 
 
 _decode = json.JSONDecoder(parse_int=_int, parse_float=_float, parse_constant=_constant).decode

@@ -81,9 +81,9 @@ def new_procedure(ctx: Context, name: str, closure: Callable[[], Value]) -> str:
 
 
 def detached(closure: Closure) -> Closure:
-    """A closure of its own with the same code."""
+    """A closure of its own with the same code. ValueError where a regex in it is wrong."""
     copy = Closure(closure.code)
-    copy.stored = True
+    copy.store()
     return copy
 
 

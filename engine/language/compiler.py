@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import LanguageError
+from engine.errors import LanguageError, ValueFailed
 from engine.functions import flow
 from engine.functions.registry import FUNCTIONS, METHODS, Function, Method
 from engine.language import nodes as n
@@ -27,6 +27,7 @@ from engine.language.operators import BINARY, UNARY
 from engine.language.parser import parse
 from engine.values.closure import ClosureCode
 from engine.values.error import Error
+from engine.values.regex import compiled_regex
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -522,7 +523,10 @@ class _Function:
         return _call("int_overflow", _const(node.source))
 
     def regex(self, node: n.RegexLiteral) -> ast.expr:
-        return _call("regex_literal", self.unit.constant(node.pattern), _const(node.flags))
+        try:
+            return self.unit.constant(compiled_regex(node.pattern, node.flags))
+        except ValueFailed:  # to be raised when it is evaluated
+            return _call("compiled_regex", self.unit.constant(node.pattern), _const(node.flags))
 
     def parenthesis(self, node: n.Parenthesis) -> ast.expr:
         return self.expression(node.inner)

@@ -24,6 +24,7 @@ from engine.values.as_text import as_text
 from engine.values.closure import Closure
 from engine.values.error import Error
 from engine.values.list import List
+from engine.values.regex import compiled_regex
 from engine.values.set import Set
 from engine.values.storing import AS_PROPERTY, OWNED, SCALARS, nested, nested_items, own, release
 from engine.values.text import decoded, encoded, joined
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.values.thing import Value
 
-__all__ = ["CONSTANTS", "FALLBACKS", "ClosureCall", "ReturnSignal"]
+__all__ = ["CONSTANTS", "FALLBACKS", "ClosureCall", "ReturnSignal", "compiled_regex"]
 
 CONSTANTS: dict[str, Value] = {
     "QUERY": 1,
@@ -124,12 +125,6 @@ def update_value(ctx: Context, old: Value, operator: str, value: Value) -> Value
 
 def int_overflow(source: str) -> NoReturn:
     raise OverflowFailed(f"the number {source[:40]} does not fit into a 64-bit int")
-
-
-def regex_literal(pattern: str, flags: str) -> Value:
-    from engine.values.regex import compiled_regex
-
-    return compiled_regex(pattern, flags)
 
 
 def text_of(ctx: Context, value: Value) -> str:

@@ -44,6 +44,15 @@ class Pattern:
         plain = len(source) <= PLAIN_PATTERN_BYTES and _is_plain(source) is not None
         self._quick_subject = PLAIN_SUBJECT_BYTES if plain else QUICK_SUBJECT_BYTES
 
+    def matches(self, subject: bytes) -> bool:
+        """Is there a match?"""
+        if len(subject) <= self._quick_subject:
+            try:
+                return self._code.matches(subject)
+            except CostLimit:
+                pass
+        return bool(self._search_elsewhere(subject, 1))
+
     def search(self, subject: bytes) -> Spans | None:
         """The first match."""
         if len(subject) <= self._quick_subject:

@@ -64,7 +64,7 @@ class Code:
     `jit`: make machine code of it, which pays for long subjects.
     """
 
-    __slots__ = ("_code", "_groups", "_interpreted", "_jit")
+    __slots__ = ("_code", "_groups", "_interpreted")
 
     def __init__(
         self, pattern: bytes, options: int, *, match_limit: int | None, heap_limit: int, jit: bool = False
@@ -74,7 +74,6 @@ class Code:
             limits += b"(*LIMIT_MATCH=%d)" % match_limit
         self._interpreted = self._code = _compile(limits + pattern, options, len(limits))
         self._groups: int = _cy.pattern_capture_count(self._code)
-        self._jit = False
         if jit:
             machine = _compile(limits + pattern, options, len(limits))
             try:
@@ -82,7 +81,13 @@ class Code:
             except pcre2.LibraryError:
                 return  # this machine, or this pattern, has no machine code
             self._code = machine
-            self._jit = True
+
+    def matches(self, subject: bytes) -> bool:
+        """Is there a match? As `search`."""
+        try:
+            return _match(self._code, subject, len(subject), 0, _CONTEXT)[0] is not None
+        except pcre2.LibraryError as error:
+            return self._instead(error, subject, 0) is not None
 
     def search(self, subject: bytes, start: int) -> Spans | None:
         """The first match from `start` on. None as well when PCRE2 gives up for another reason than the cost.
@@ -92,12 +97,7 @@ class Code:
         try:
             found = _match(self._code, subject, len(subject), start, _CONTEXT)[0]
         except pcre2.LibraryError as error:
-            if error.code == _STACK_LIMIT and self._jit:
-                found = self._search_interpreted(subject, start)
-            elif error.code in _COST_LIMITS:
-                raise CostLimit from None
-            else:
-                return None
+            found = self._instead(error, subject, start)
         if found is None:
             return None
         if not self._groups:
@@ -107,13 +107,16 @@ class Code:
             spans.pop()
         return tuple(spans)
 
-    def _search_interpreted(self, subject: bytes, start: int) -> Any:
-        try:
-            return _match(self._interpreted, subject, len(subject), start, _CONTEXT)[0]
-        except pcre2.LibraryError as error:
-            if error.code in _COST_LIMITS:
-                raise CostLimit from None
-            return None
+    def _instead(self, error: pcre2.LibraryError, subject: bytes, start: int) -> Any:
+        """What comes of a search that failed."""
+        if error.code == _STACK_LIMIT and self._code is not self._interpreted:
+            try:
+                return _match(self._interpreted, subject, len(subject), start, _CONTEXT)[0]
+            except pcre2.LibraryError as failed:
+                error = failed
+        if error.code in _COST_LIMITS:
+            raise CostLimit from None
+        return None
 
     def search_all(self, subject: bytes, most: int, *, patient: bool = True) -> list[Spans]:
         """Up to `most` matches, each searched from the end of the one before; an empty match where its search began

@@ -70,7 +70,7 @@ class MatchingProcess:
         process.wait()
 
 
-def _read(pipe: IO, size: int) -> bytes:
+def _read(pipe: IO[bytes], size: int) -> bytes:
     data = pipe.read(size)
     if len(data) < size:
         raise EOFError

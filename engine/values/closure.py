@@ -26,7 +26,7 @@ class ClosureCode:
     `source` is the text from the first `|` on, as written. `has_effects`: its text, on its own, needs a change.
     """
 
-    __slots__ = ("_compact", "_doc", "has_effects", "params", "run", "source")
+    __slots__ = ("_checked", "_compact", "_doc", "has_effects", "params", "run", "source")
 
     def __init__(self, params: tuple[str, ...], source: str, has_effects: bool) -> None:
         self.params = params
@@ -35,6 +35,7 @@ class ClosureCode:
         self.run: Callable[..., Any] = _not_compiled
         self._compact: str | None = None
         self._doc: str | None = None
+        self._checked = "/" not in source  # then there is no regex in it
 
     @property
     def doc(self) -> str:
@@ -60,6 +61,18 @@ class ClosureCode:
 
             self._compact = compact(self.source)
         return self._compact
+
+    def check_regexes(self) -> None:
+        """ValueError where a regex in it is wrong: a stored closure is not to fail only when it is called."""
+        if not self._checked:
+            from engine.language.parser import tokenise
+            from engine.values.regex import compiled_regex
+
+            for token in tokenise(self.source):
+                if token.type == "REGEX":
+                    pattern, _, flags = token[1:].rpartition("/")
+                    compiled_regex(pattern, flags)
+            self._checked = True
 
 
 def _not_compiled(*_: Any) -> Any:
@@ -89,6 +102,12 @@ class Closure:
     def text(self) -> str:
         """The text as results show it."""
         return self.code.compact if self.stored else self.code.source
+
+    def store(self) -> None:
+        """It is put somewhere where it stays. ValueError where a regex in it is wrong."""
+        if not self.stored:
+            self.code.check_regexes()
+            self.stored = True
 
     def call(self, ctx: Context, *arguments: Any) -> Any:
         """Run it in a frame of its own on top of the caller's.

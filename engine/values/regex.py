@@ -57,6 +57,13 @@ class Regex:
     def __hash__(self) -> int:
         return hash((self.pattern, self.flags))
 
+    def matches(self, subject: bytes) -> bool:
+        """Is there a match? OperationError when looking for it takes too long."""
+        try:
+            return self._pattern.matches(subject)
+        except TookTooLong:
+            raise _took_too_long() from None
+
     def search(self, subject: bytes) -> Spans | None:
         """The first match. OperationError when looking for it takes too long."""
         try:
@@ -108,7 +115,7 @@ def _unpack_regex(replay: Replay, tree: dict[str, Tree]) -> Regex:
     "regex", "test", "text: str", doc="Does the pattern match anywhere in a text?", example="/ab+/.test('a cabbage')"
 )
 def test(ctx: Context, regex: Regex, text: str) -> bool:
-    return regex.search(encoded(text)) is not None
+    return regex.matches(encoded(text))
 
 
 @method(

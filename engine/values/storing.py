@@ -61,7 +61,7 @@ def _own_set(value: Set, thing: Thing, key: str, spec: Restriction | None) -> Se
 
 
 def _own_closure(value: Closure, thing: Thing, key: str, spec: Restriction | None) -> Closure:
-    value.stored = True
+    value.store()
     return value
 
 
