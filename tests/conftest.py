@@ -1,0 +1,52 @@
+"""Fixtures for tests of the engine: one with its first user and collection, and queries as that user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.engine import Engine, Outcome
+from engine.users import User
+
+
+class Admin:
+    """A caller who may do everything and gets no events."""
+
+    subscriber = None
+
+    def __init__(self, engine: Engine) -> None:
+        self.user: User | None = engine.users["admin"]
+
+
+@pytest.fixture
+def engine() -> Engine:
+    """An engine as it is after its first start; its clock stands at 1,500,000,000 seconds, its randomness repeats."""
+    engine = Engine(clock=lambda: 1_500_000_000.0, seed=1)
+    engine.initialise()
+    return engine
+
+
+@pytest.fixture
+def outcome(engine: Engine) -> Callable[..., Outcome]:
+    """Run a query, as `admin` in the collection `stuff` unless said otherwise; its outcome."""
+    admin = Admin(engine)
+
+    def run(code: str, variables: Any = None, scope: str = "//stuff", caller: Any = None) -> Outcome:
+        return engine.query(caller or admin, scope, code, variables)
+
+    return run
+
+
+@pytest.fixture
+def query(outcome: Callable[..., Outcome]) -> Callable[..., Any]:
+    """As `outcome`, but gives the value or raises the error."""
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        done = outcome(*arguments, **options)
+        if done.error is not None:
+            raise done.error
+        return done.value
+
+    return run
