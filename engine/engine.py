@@ -354,6 +354,11 @@ class Engine:
         """What the state on disk lacks, as of the last change; nothing counts as changed after it."""
         return self.writer.checkpoint()
 
+    @property
+    def dirty_things(self) -> int:
+        """How many things differ from the state on disk."""
+        return sum(len(collection.dirty) for collection in self.collections.values())
+
     # --- changes -----------------------------------------------------------------------------------------------------
 
     def begin_change(self, scope: Scope) -> Change:

@@ -174,6 +174,10 @@ class Committer(Protocol):
 
     def append(self, change_id: int, packed: bytes) -> None: ...
 
+    def give_way(self) -> None:
+        """Let the committer's thread run for a moment, if it wants to."""
+        ...
+
 
 class Answer(Protocol):
     """What a watch or room request came to: reply first, then the events that follow it."""

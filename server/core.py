@@ -63,6 +63,7 @@ class Core:
         self._ring = 0
         self._rounds = 0
         self._refused = 0
+        self._giving_way = False
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -75,6 +76,9 @@ class Core:
                 # First: if the committer refuses, nothing that knows of the change may leave.
                 self.outbox.executed(change.id)
                 self.committer.append(change.id, change.packed)
+                if not self._giving_way:
+                    self._giving_way = True
+                    self.loop.call_soon(self._give_way)
             try:
                 self.hub.before_reply(part, subscriber)
             except Exception:  # what was done is done, and its reply is due
@@ -86,6 +90,11 @@ class Core:
                 self.hub.after_reply(part)
         except Exception:
             log.exception("events could not be made")
+
+    def _give_way(self) -> None:
+        """Once a turn of the loop: let the committer's thread in, which this one could shut out for long."""
+        self._giving_way = False
+        self.committer.give_way()
 
     def follow_up(self, answer: Answer) -> None:
         """Say the events that come after a reply."""

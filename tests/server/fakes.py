@@ -131,6 +131,9 @@ class FakeCommitter:
         self.on_durable: Callable[[int], None] = lambda change_id: None
         self.backlog_bytes = 0
 
+    def give_way(self) -> None:
+        pass
+
     def append(self, change_id: int, packed: bytes) -> None:
         self.appended.append(change_id)
         if not self.holding:
