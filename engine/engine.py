@@ -305,7 +305,7 @@ class Engine:
             tree = value if type(value) in SCALARS else result(value, ctx)
         except EngineError as failure:
             error = failure
-            error.__traceback__ = None  # it would keep the query's values alive
+            error.__traceback__ = error.__context__ = error.__cause__ = None  # they would keep the query's values alive
         except RecursionError:
             error = OperationError("the query nests its calls too deeply")
         except MemoryError:
