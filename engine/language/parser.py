@@ -40,8 +40,12 @@ def tokenise(text: str) -> list[Token]:
 
     def step_through() -> list[Token]:
         parser = lark.parse_interactive(text)
-        tokens = list(parser.iter_parse())
-        parser.feed_eof(tokens[-1] if tokens else None)  # type: ignore[no-untyped-call]
+        try:
+            tokens = list(parser.iter_parse())
+            parser.feed_eof(tokens[-1] if tokens else None)  # type: ignore[no-untyped-call]
+        except UnexpectedInput as unexpected:
+            unexpected.interactive_parser = parser  # which the message asks what would have fitted
+            raise
         return tokens
 
     tokens: list[Token] = _run(text, step_through)
