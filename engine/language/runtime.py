@@ -452,8 +452,7 @@ def slice_bounds(length: int, first: int | None, stop: int | None, step: int | N
 def get_slice(value: Value, first: Value, stop: Value, step: Value) -> Value:
     """`value[first:stop:step]`."""
     if type(value) is str and not value.isascii():
-        data = encoded(value)
-        return decoded(bytes(data[i] for i in slice_bounds(len(data), first, stop, step)))
+        return decoded(get_slice(encoded(value), first, stop, step))
     bounds = slice_bounds(len(value), first, stop, step)
     if bounds.step == 1:
         part = value[bounds.start : max(bounds.stop, bounds.start)]
