@@ -87,7 +87,7 @@ class Code:
         try:
             return _match(self._code, subject, len(subject), 0, _CONTEXT)[0] is not None
         except pcre2.LibraryError as error:
-            return self._instead(error, subject, 0) is not None
+            return self._instead(error.code, subject, 0) is not None
 
     def search(self, subject: bytes, start: int) -> Spans | None:
         """The first match from `start` on. None as well when PCRE2 gives up for another reason than the cost.
@@ -97,7 +97,7 @@ class Code:
         try:
             found = _match(self._code, subject, len(subject), start, _CONTEXT)[0]
         except pcre2.LibraryError as error:
-            found = self._instead(error, subject, start)
+            found = self._instead(error.code, subject, start)
         if found is None:
             return None
         if not self._groups:
@@ -107,15 +107,15 @@ class Code:
             spans.pop()
         return tuple(spans)
 
-    def _instead(self, error: pcre2.LibraryError, subject: bytes, start: int) -> Any:
-        """What comes of a search that failed."""
-        if error.code == _STACK_LIMIT and self._code is not self._interpreted:
+    def _instead(self, error: int, subject: bytes, start: int) -> Any:
+        """What comes of a search that failed with an error of PCRE2."""
+        if error == _STACK_LIMIT and self._code is not self._interpreted:
             try:
                 return _match(self._interpreted, subject, len(subject), start, _CONTEXT)[0]
             except pcre2.LibraryError as failed:
-                error = failed
-        if error.code in _COST_LIMITS:
-            raise CostLimit from None
+                error = failed.code
+        if error in _COST_LIMITS:
+            raise CostLimit
         return None
 
     def search_all(self, subject: bytes, most: int, *, patient: bool = True) -> list[Spans]:

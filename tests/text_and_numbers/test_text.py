@@ -131,17 +131,18 @@ def test_limits_too_small(query: Query, code: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "a = 'a'; for (i in range(16)) a += a; a.replace('a', a)",
-        "a = 'a'; for (i in range(16)) a += a; a.replace(/a/, a)",
-        "a = 'a'; for (i in range(16)) a += a; a.replace('a', || a)",
-        "a = 'é'; for (i in range(16)) a += a; a.replace('é', a)",
-        "a = 'a'; for (i in range(30)) a += a;",
-        "a = bytes('a'); for (i in range(30)) a += a;",
+        "a.replace('a', a)", "a.replace(/a/, a)", "a.replace('a', || a)", "a.replace(/a/, || a)", "`{a}{b}`",
+        "a.replace('a', a, -50)", "b.replace('é', b)", "b.replace('é', b, -50)", "a + a + a", "b + b + b + b",
+        "bytes(a) + a + a", "base64_encode(a)", "json_dump([a, a])",
     ],
-)
-def test_texts_have_a_largest_size(query: Query, code: str) -> None:
+)  # fmt: skip
+def test_texts_have_a_largest_size(query: Query, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    for name in (
+        "values.text", "values.replace", "language.operators", "functions.base64", "functions.json",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"engine.{name}.MAX_TEXT_BYTES", 100)
     with pytest.raises(OperationError):
-        query(code)
+        query(code, {"a": "a" * 80, "b": "é" * 60})
 
 
 @fast
