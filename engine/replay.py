@@ -20,7 +20,7 @@ from engine.values.error import Error
 from engine.values.list import List
 from engine.values.set import Set
 from engine.values.storing import SCALARS, own, release
-from engine.values.thing import Instance, SortedProperties, Thing
+from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
     from engine.collection import Collection
@@ -237,8 +237,8 @@ def _event(replay: Replay, thing: Thing, event: list[Tree]) -> None:
 
 @replays("sorted")
 def _sorted(replay: Replay, thing: Thing, on: bool) -> None:
-    if type(thing) is Thing and type(thing.props) is dict:
-        thing.props = SortedProperties(thing.props)
+    if type(thing) is Thing and not thing.is_sorted:
+        thing.sort()
 
 
 @replays("fill")

@@ -21,7 +21,7 @@ from engine.values.error import Error
 from engine.values.list import List
 from engine.values.set import Set
 from engine.values.storing import SCALARS
-from engine.values.thing import Instance, SortedProperties, Thing
+from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
     from engine.collection import Collection
@@ -105,7 +105,7 @@ def _pack_thing(thing: Thing, home: Collection, depth: int) -> Tree:
         return {"#": thing_id}
     home.adopt(thing)
     tree = _fields(thing, home, depth + 1)
-    if thing.kind is not None or type(thing.props) is SortedProperties:
+    if thing.kind is not None or thing.is_sorted:
         note_form(thing, home)
     return tree
 
@@ -128,7 +128,7 @@ def note_form(thing: Thing, home: Collection) -> None:
     """Tell the log what the watch form of a plain thing doesn't: its restriction and that its keys are sorted."""
     if type(thing) is Instance:
         return
-    if type(thing.props) is SortedProperties:
+    if thing.is_sorted:
         home.record_internal(thing.id, Internal({"sorted": True}))
     if thing.kind is not None:
         home.record_internal(thing.id, Internal({"restrict": thing.kind.text}))

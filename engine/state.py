@@ -98,9 +98,9 @@ class StateWriter:
             name: value if type(value) in SCALARS else PACK[type(value)](value, home, 1)
             for name, value in thing.items()
         }
-        if thing.kind is None and type(thing.props) is dict:
+        if thing.kind is None and not thing.is_sorted:
             return self.packer.pack(properties)  # type: ignore[no-any-return]
-        form = "sorted" if type(thing.props) is SortedProperties else "plain"
+        form = "sorted" if thing.is_sorted else "plain"
         restriction = thing.kind.text if thing.kind is not None else None
         return self.packer.pack([form, properties, restriction])  # type: ignore[no-any-return]
 

@@ -443,8 +443,17 @@ class _Function:
                 self.emit(ast.Continue() if self.loops else ast.Raise(_call("ContinueSignal"), None))
             case _:
                 value = self.expression(node)
-                if not isinstance(value, ast.Constant | ast.Name):
+                if isinstance(value, ast.Name):
+                    self.forget(value.id)
+                elif not isinstance(value, ast.Constant):
                     self.emit(ast.Expr(value))
+
+    def forget(self, temporary: str) -> None:
+        """Nobody wants a value that was just put into a temporary: a thing is to be gone when the last reference
+        to it goes."""
+        last = self.block[-1] if self.block else None
+        if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name) and last.targets[0].id == temporary:
+            self.block[-1] = ast.Expr(last.value)
 
     def store(self, name: str) -> ast.expr:
         """A variable as the target of an assignment."""

@@ -288,7 +288,7 @@ def set_key(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
 
 def set_new_key(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
     """Add a property to a plain thing under any key: one that is no name turns it into dictionary form."""
-    form = type(thing.props)
+    sorted_before = thing.is_sorted
     if thing.kind is not None:
         thing.kind.check(value)
     if ctx.scope.quotas:
@@ -297,7 +297,7 @@ def set_new_key(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
     thing.put(key, value)
     if thing.id:
         ctx.record(thing.id, {"set": {key: pack(value, ctx.scope)}})  # type: ignore[arg-type]
-        if form is not type(thing.props):
+        if not sorted_before and thing.is_sorted:
             ctx.scope.record_internal(thing.id, {"sorted": True})  # type: ignore[union-attr]
     return value
 

@@ -109,6 +109,11 @@ class Closure:
             self.code.check_regexes()
             self.stored = True
 
+    def check_effects(self, ctx: Context) -> None:
+        """OperationError when it has side effects and the query is no change."""
+        if self.code.has_effects and ctx.change is None:
+            raise OperationError("a closure with side effects needs a query that is a change: use wse(…)")
+
     def call(self, ctx: Context, *arguments: Any) -> Any:
         """Run it in a frame of its own on top of the caller's.
 

@@ -7,7 +7,6 @@ properties are the fields of its type, kept as a list by field position. The two
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,43 +17,95 @@ if TYPE_CHECKING:
     from engine.types.restriction import Restriction
     from engine.types.type import Type
 
-__all__ = ["Instance", "SortedProperties", "Thing", "Value", "delete_key", "items_in_order", "keys_in_order"]
+__all__ = ["Instance", "SortedProperties", "SwappedProperties", "Thing", "Unsettled", "Value"]
 
 Value: TypeAlias = Any
 """Any value of the language."""
 
+LARGE = 64
+"""From so many properties on, deleting one must not walk over the others."""
 
-class SortedProperties(dict[str, Value]):
+
+class Unsettled(dict[str, Value]):
+    """Properties that are in an order other than that of their arrival. They are brought into it when they are
+    walked, not at each change."""
+
+    __slots__ = ("disordered",)
+
+    disordered: bool
+
+    def settle(self) -> None:
+        """Bring the keys into order."""
+        if self.disordered:
+            items = [(name, self[name]) for name in self.order()]
+            dict.clear(self)
+            dict.update(self, items)
+            self.disordered = False
+
+    def order(self) -> Iterable[str]:
+        """The keys in order."""
+        raise NotImplementedError
+
+
+class SortedProperties(Unsettled):
     """The properties of a thing in dictionary form: walked in the order of the keys' bytes.
 
     A thing takes this form when a key that is no name is set, and keeps it (spec/things.md, section 1.3).
     """
 
-    __slots__ = ("unsorted",)
+    __slots__ = ()
 
     def __init__(self, properties: Iterable[tuple[str, Value]] | dict[str, Value] = ()) -> None:
         super().__init__(properties)
-        self.unsorted = True
+        self.disordered = True
 
-    def settle(self) -> None:
-        """Bring the keys into order."""
-        if self.unsorted:
-            items = sorted(self.items(), key=lambda item: item[0].encode("utf-8", "surrogateescape"))
-            self.clear()
-            self.update(items)
-            self.unsorted = False
+    def order(self) -> Iterable[str]:
+        return sorted(self, key=lambda name: name.encode("utf-8", "surrogateescape"))
 
     def __setitem__(self, key: str, value: Value) -> None:
         if key not in self:
-            self.unsorted = True
+            self.disordered = True
         super().__setitem__(key, value)
+
+
+class SwappedProperties(Unsettled):
+    """The properties of a large thing in list form from which keys were deleted: the last key fills a gap without
+    a walk over all of them."""
+
+    __slots__ = ("names", "places")
+
+    def __init__(self, properties: dict[str, Value]) -> None:
+        super().__init__(properties)
+        self.disordered = False
+        self.names = list(properties)
+        self.places = {name: place for place, name in enumerate(self.names)}
+
+    def order(self) -> Iterable[str]:
+        return self.names
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        if key not in self.places:
+            self.places[key] = len(self.names)
+            self.names.append(key)
+        super().__setitem__(key, value)
+
+    def drop(self, key: str) -> Value:
+        """Remove a key and give its value; the last key takes its place."""
+        value = self.pop(key)
+        place = self.places.pop(key)
+        last = self.names.pop()
+        if place < len(self.names):
+            self.names[place] = last
+            self.places[last] = place
+            self.disordered = True
+        return value
 
 
 class Thing:
     """A plain thing.
 
-    `props` is a dict in list form or `SortedProperties` in dictionary form; `kind` is its restriction, or None;
-    `lock` counts the walks and assignments that forbid changing it.
+    `props` is a dict or `SwappedProperties` in list form, `SortedProperties` in dictionary form; `kind` is its
+    restriction, or None; `lock` counts the walks and assignments that forbid changing it.
     """
 
     __slots__ = ("__weakref__", "id", "kind", "lock", "props")
@@ -76,19 +127,19 @@ class Thing:
     def items(self) -> Iterable[tuple[str, Value]]:
         """Names and values, in order."""
         props = self.props
-        if type(props) is SortedProperties:
+        if type(props) is not dict:
             props.settle()
         return props.items()  # type: ignore[no-any-return]
 
     def keys(self) -> Iterable[str]:
         props = self.props
-        if type(props) is SortedProperties:
+        if type(props) is not dict:
             props.settle()
         return props.keys()  # type: ignore[no-any-return]
 
     def values(self) -> Iterable[Value]:
         props = self.props
-        if type(props) is SortedProperties:
+        if type(props) is not dict:
             props.settle()
         return props.values()  # type: ignore[no-any-return]
 
@@ -101,13 +152,43 @@ class Thing:
     def put(self, key: str, value: Value) -> None:
         """Set a property as it is: the value already in the form in which it is stored, nothing checked or told."""
         props = self.props
-        if type(props) is dict and key not in props and not is_name(key):
-            self.props = props = SortedProperties(props)
+        if key not in props and type(props) is not SortedProperties and not is_name(key):
+            self.sort()
+            props = self.props
         props[key] = value
 
     def drop(self, key: str) -> Value:
         """Remove a property and give its value; in list form the last key takes its place."""
-        return delete_key(self.props, key)
+        props = self.props
+        if type(props) is SwappedProperties:
+            return props.drop(key)
+        if type(props) is SortedProperties:
+            return props.pop(key)
+        last = next(reversed(props))
+        if last == key:
+            return props.pop(key)
+        if len(props) >= LARGE:
+            self.props = props = SwappedProperties(props)
+            return props.drop(key)
+        last_value = props.pop(last)
+        value = props[key]
+        items = [(last, last_value) if name == key else (name, held) for name, held in props.items()]
+        props.clear()
+        props.update(items)
+        return value
+
+    def empty(self) -> None:
+        """Remove all properties; the form stays."""
+        self.props = SortedProperties() if self.is_sorted else {}
+
+    @property
+    def is_sorted(self) -> bool:
+        """Is it in dictionary form?"""
+        return type(self.props) is SortedProperties
+
+    def sort(self) -> None:
+        """Bring it into dictionary form."""
+        self.props = SortedProperties(self.props)
 
 
 class Instance(Thing):
@@ -148,29 +229,3 @@ register_kind("thing", Thing)
 register_kind("instance", Instance, names=lambda instance: instance.kind.name)
 KINDS["plain"] = frozenset({Thing})  # things that are no instances
 KINDS["thing"] = frozenset({Thing, Instance})
-
-
-def delete_key(props: dict[str, Value], key: str) -> Value:
-    """Remove a key from a thing's properties; in list form the last key moves into the gap."""
-    if type(props) is SortedProperties:
-        return props.pop(key)
-    last = next(reversed(props))
-    if last == key:
-        return props.pop(key)
-    last_value = props.pop(last)
-    value = props[key]
-    items = [(last, last_value) if name == key else (name, held) for name, held in props.items()]
-    props.clear()
-    props.update(items)
-    return value
-
-
-def keys_in_order(thing: Thing) -> list[str]:
-    return list(thing.keys())
-
-
-def items_in_order(thing: Thing) -> list[tuple[str, Value]]:
-    return list(thing.items())
-
-
-WeakThing: TypeAlias = "weakref.ref[Thing]"
