@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["RESERVED_KEYS", "RESERVED_TYPE_NAMES", "is_name"]
+from engine.errors import ValueFailed
+
+__all__ = ["RESERVED_KEYS", "RESERVED_TYPE_NAMES", "check_key", "is_name"]
 
 _matches_name = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,254}\Z", re.ASCII).match
 
@@ -81,3 +83,14 @@ def is_name(text: str) -> bool:
     if len(_known) < 65_536:
         _known.add(text)
     return True
+
+
+def check_key(key: str) -> None:
+    """ValueError unless a property can have the key: any that is valid UTF-8 and not reserved."""
+    if key in RESERVED_KEYS:
+        raise ValueFailed(f"{key!r} is reserved: no property can have that name")
+    if not key.isascii():
+        try:
+            key.encode()
+        except UnicodeEncodeError:
+            raise ValueFailed("the name of a property must be valid UTF-8") from None

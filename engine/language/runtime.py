@@ -14,12 +14,13 @@ from engine.errors import (
     TypeFailed,
     ValueFailed,
 )
-from engine.functions.registry import FUNCTIONS, Method, type_name
+from engine.functions.registry import FUNCTIONS, Function, Method, type_name
 from engine.language.operators import BINARY
 from engine.limits import INT_MAX, INT_MIN, MAX_DEEP
-from engine.names import RESERVED_KEYS
+from engine.names import check_key
 from engine.quota import check_array, check_new_property, check_new_thing
 from engine.snapshot import pack
+from engine.users import require
 from engine.values.as_text import as_text
 from engine.values.closure import Closure
 from engine.values.error import Error
@@ -278,8 +279,7 @@ def set_checked(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
 
 def set_key(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
     """`thing[key] = value`: any key but the reserved ones."""
-    if key in RESERVED_KEYS:
-        raise ValueFailed(f"{key!r} is reserved: no property can have that name")
+    check_key(key)
     ctx.allow(thing)
     if type(thing) is Thing and not thing.has(key):
         return set_new_key(ctx, thing, key, value)
@@ -679,6 +679,11 @@ def find_function(ctx: Context, name: str, count: int) -> Any:
 
 def wrong_scope(ctx: Context, name: str) -> NoReturn:
     raise LookupFailed(f"the function {name}() does not exist in {ctx.scope.title}")
+
+
+def require_right(ctx: Context, function: Function) -> None:
+    """ForbiddenError unless the caller has the right that the function asks for on the scope."""
+    require(ctx.caller.user, ctx.scope, function.right)  # type: ignore[arg-type]
 
 
 def wrong_count(name: str, count: int) -> NoReturn:

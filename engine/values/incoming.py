@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadDataError, EngineError, OverflowFailed, TypeFailed, ValueFailed
 from engine.limits import INT_MAX, INT_MIN, MAX_VALUE_NESTING
-from engine.names import RESERVED_KEYS, is_name
+from engine.names import check_key, is_name
 from engine.values.list import List
 from engine.values.storing import own
 from engine.values.thing import SortedProperties, Thing
@@ -60,9 +60,9 @@ def _thing(sent: dict[Any, Any], depth: int) -> Thing:
     for key in sent:
         if type(key) is not str:
             raise TypeFailed("the keys of a map that is sent must be str")
-        if key in RESERVED_KEYS:
-            raise ValueFailed(f"{key!r} is reserved: no property can have that name")
-        names_only = names_only and is_name(key)
+        if not is_name(key):
+            check_key(key)
+            names_only = False
     thing = Thing({} if names_only else SortedProperties())
     for key, value in sent.items():
         thing.props[key] = own(incoming(value, depth + 1), thing, key)

@@ -55,6 +55,8 @@ _match_int = re.compile(r"[ \t\n\v\f\r]*([+-]?)(?:0[xX]0*([0-9a-fA-F]+)|0+([0-7]
 def int_of_text(text: str) -> int:
     """The int that a text begins with, after white space: 0 when there is none. `0x` means base 16, another leading 0
     base 8. OverflowError outside 64 bits."""
+    if text.isdigit() and text.isascii() and text[0] != "0" and len(text) < 19:
+        return int(text)
     found = _match_int(text)
     if found is None:
         return 0
@@ -77,8 +79,16 @@ _match_float = re.compile(
 ).match
 
 
+_DIGITS = frozenset("0123456789")
+
+
 def float_of_text(text: str) -> float:
     """The float that a text begins with, after white space: 0.0 when there is none."""
+    if text[:1] in _DIGITS and text.isascii() and "_" not in text:
+        try:
+            return float(text)
+        except ValueError:
+            pass  # more follows the number
     found = _match_float(text)
     if found is None:
         return 0.0

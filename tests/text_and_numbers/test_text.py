@@ -184,3 +184,15 @@ def test_index_gives_one_byte(query: Query, text: str, index: int) -> None:
         assert query("[t[i], d[i]]", {"t": text, "d": data, "i": index}) == [decoded(byte), byte]
     else:
         assert query("[try(t[i]).code(), try(d[i]).code()]", {"t": text, "d": data, "i": index}) == [-54, -54]
+
+
+@pytest.mark.parametrize("code", ["x = {}; x[k] = 1", ".x = {}; .x[k] = 1", "x = {k: 1}; x[k] = 1", "raise(k)"])
+def test_names_and_messages_must_be_valid_utf8(query: Query, code: str) -> None:
+    with pytest.raises(ValueFailed):
+        query(code, {"k": "\udcc3"})
+
+
+def test_keys_from_clients_must_be_valid_utf8(query: Query) -> None:
+    with pytest.raises(ValueFailed):
+        query("x", {"x": {"\udcc3": 1}})
+    assert query("x", {"x": {"é": 1}}) == {"é": 1}
