@@ -23,7 +23,7 @@ REQUEST = struct.Struct("<IIQQd")
 ANSWER = struct.Struct("<Q")
 """The number of 64-bit ints that follow: those of `flattened`, in the machine's byte order."""
 
-HEAP_LIMIT = 64 * 1024  # KiB
+HEAP_LIMIT = 256 * 1024  # KiB; a step back over a character takes some 150 bytes
 CACHED_PATTERNS = 64
 
 

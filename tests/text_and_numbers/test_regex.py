@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from engine.regex import pattern as patterns
 from engine.regex.pattern import MAX_PATTERN_BYTES, Pattern
 from engine.regex.pcre import Code, Spans, flattened, unflattened
 from engine.regex.process import MatchingProcess, TookTooLong
+from engine.regex.worker import ANSWER, REQUEST, serve
 from engine.values.regex import compiled_regex
 from engine.values.text import decoded, encoded
 from tests.text_and_numbers.strategies import any_bytes, strs
@@ -216,6 +219,31 @@ def test_a_process_that_was_killed_is_replaced(hasty: MatchingProcess) -> None:
     with pytest.raises(TookTooLong):
         Pattern(rb"\d+", 0).search(text)
     assert Pattern(rb"\d+", 0).search(text) == ((5000, 5001),)
+
+
+def test_the_other_side_answers_until_there_are_no_more_requests() -> None:
+    text = b"a1b22"
+    request = REQUEST.pack(3, 0, len(text), 10, 0.0) + rb"\d+" + text
+    answers = io.BytesIO()
+    serve(io.BytesIO(request * 2 + request[:5]), answers)
+    numbers = array("q", flattened([((1, 2),), ((3, 5),)]))
+    assert answers.getvalue() == (ANSWER.pack(len(numbers)) + numbers.tobytes()) * 2
+
+
+def test_many_steps_back_over_a_long_text() -> None:
+    text = b"ab" * 300_000
+    assert Pattern(rb"^(?:a|b)*$", 0).search(text) == ((0, len(text)),)
+
+
+def test_the_process_ends_with_its_requests() -> None:
+    process = MatchingProcess(1)
+    assert process.search_all(rb"b", 0, b"abb", 10) == [((1, 2),), ((2, 3),)]
+    running = process._process
+    assert running is not None
+    assert running.stdin is not None
+    running.stdin.close()
+    assert running.wait(10) == 0
+    process._process = None
 
 
 def test_compiled_patterns_are_kept() -> None:
