@@ -9,12 +9,13 @@ import pytest
 
 from engine.functions import base64, conversion, introspection, json, math, random, tests
 from engine.functions.registry import FUNCTIONS, METHODS, Declaration
-from engine.values import mpdata, numbers, regex, replace, split, str
+from engine.values import mpdata, numbers, regex, replace, split
+from engine.values import str as text
 
 PAGES = {
     page.__name__
     for page in (
-        base64, conversion, introspection, json, math, random, tests, mpdata, numbers, regex, replace, split, str,
+        base64, conversion, introspection, json, math, random, tests, mpdata, numbers, regex, replace, split, text,
     )
 }  # fmt: skip
 

@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from engine.encoding import log_packer, log_unpack
 from engine.engine import Engine
 from engine.errors import LookupFailed, TypeFailed
 from engine.replay import Replay
 from engine.result import Result
-from engine.snapshot import pack
 from engine.values.equality import equal
 from engine.values.mpdata import Mpdata
 from engine.values.regex import Regex
@@ -49,11 +47,14 @@ def data(engine: Engine) -> Mpdata:
     return made
 
 
-def test_packed_data_goes_through_the_log(engine: Engine, data: Mpdata) -> None:
-    stuff = engine.collections["stuff"]
-    tree = log_unpack(log_packer().pack(pack((1, data), stuff)), stuff)
-    assert type(tree[1]) is Mpdata
-    assert tree[1].data == data.data
+def test_packed_data_goes_through_the_log(engine: Engine, outcome: Query, data: Mpdata) -> None:
+    done = outcome(".copy = .m; .both = .l")
+    twin = Engine()
+    twin.initialise()
+    Replay(twin).apply(done.change.packed)
+    props = twin.collections["stuff"].root.props
+    assert type(props["copy"]) is Mpdata
+    assert [item.data for item in props["both"]] == [engine.collections["stuff"].root.props["m"].data, data.data]
 
 
 def test_packed_data_in_use(query: Query, data: Mpdata) -> None:
