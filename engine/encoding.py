@@ -16,9 +16,9 @@ from engine.result import SHOW, Result
 from engine.snapshot import PACK, Tree
 
 if TYPE_CHECKING:
-    from engine.collection import Collection
+    from engine.replay import Replay
 
-__all__ = ["LEAVES", "Leaf", "leaf", "log_packer", "log_unpack", "wire"]
+__all__ = ["LEAVES", "Leaf", "leaf", "log_packer", "log_unpack", "read_leaf", "wire"]
 
 Leaf = tuple[int, Callable[[Any], bytes], Callable[[bytes, Any], Any]]
 
@@ -27,7 +27,7 @@ _READ: dict[int, Callable[[bytes, Any], Any]] = {}
 
 
 def leaf(cls: type, code: int, write: Callable[[Any], bytes], read: Callable[[bytes, Any], Any]) -> None:
-    """Register a leaf: `write(value)` gives the bytes, `read(bytes, collection)` the value."""
+    """Register a leaf: `write(value)` gives the bytes, `read(bytes, replay)` the value again."""
     assert code not in _READ, code
     LEAVES[cls] = (code, write, read)
     _READ[code] = read
@@ -46,15 +46,14 @@ def log_packer() -> msgpack.Packer:
     return msgpack.Packer(default=_for_log, unicode_errors="surrogateescape", use_bin_type=True)
 
 
-def log_unpack(data: bytes, home: Collection | None) -> Tree:
-    """Decode what a `log_packer` packed; leaves are made for the collection."""
-    return msgpack.unpackb(
-        data,
-        raw=False,
-        unicode_errors="surrogateescape",
-        strict_map_key=False,
-        ext_hook=lambda code, payload: _READ[code](payload, home),
-    )
+def log_unpack(data: bytes) -> Tree:
+    """Decode what a `log_packer` packed; leaves stay `msgpack.ExtType`, for `read_leaf`."""
+    return msgpack.unpackb(data, raw=False, unicode_errors="surrogateescape", strict_map_key=False)
+
+
+def read_leaf(packed: msgpack.ExtType, replay: Replay) -> Any:
+    """The value of a leaf that was read from the log or the state."""
+    return _READ[packed.code](packed.data, replay)
 
 
 def wire(value: Any) -> Tree:

@@ -28,6 +28,7 @@ from engine.errors import (
     TypeFailed,
 )
 from engine.functions.registry import type_name
+from engine.garbage import untangle
 from engine.language.cache import QueryCache
 from engine.limits import MAX_RESULT_BYTES
 from engine.login import Logins, hash_password, verify_password
@@ -139,6 +140,22 @@ class Engine:
             scope = found
         self._scopes[text] = scope
         return scope
+
+    def drop_user(self, user: User) -> None:
+        """Remove a user with tokens, rights and tasks."""
+        user.deleted = True
+        del self.users[user.name]
+        for token in user.tokens:
+            del self.tokens[token.digest]
+        for scope in (self.server, self.node, *self.collections.values()):
+            scope.access.pop(user.id, None)
+        self.rights_version += 1
+
+    def scope_by_id(self, scope_id: int) -> Scope:
+        """A scope by the id that records name it by: 0 is `@thingsdb`, -1 `@node`."""
+        if scope_id == self.server.id:
+            return self.server
+        return self.node if scope_id == self.node.id else self.collection_by_id(scope_id)
 
     def watch_scope(self, text: str) -> Scope:
         """As `scope`, where a collection may also be named by its id and a node's number is not looked at."""
@@ -294,10 +311,8 @@ class Engine:
             ctx.by_request = True
         ctx.deep = scope.deep
         ctx.frames.append(frame)
-        change: Change | None = None
         if changes:
-            change = self.begin_change(scope)
-            ctx.change = change
+            ctx.change = self.begin_change(scope)
         error: EngineError | None = None
         tree = None
         try:
@@ -316,6 +331,9 @@ class Engine:
         value = None
         frame.clear()
         ctx.frames.clear()
+        if ctx.loose is not None:
+            untangle(ctx.loose)
+        change = ctx.change
         outcome = Outcome(tree, error, change, ctx.effects)
         if change is not None:
             scope.change = None

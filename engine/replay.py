@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.encoding import log_unpack
+from engine.encoding import log_unpack, read_leaf
 from engine.values.closure import Closure
 from engine.values.error import Error
 from engine.values.list import List
@@ -80,7 +80,7 @@ class Replay:
     def apply(self, packed: bytes) -> int:
         """Apply one record; its change id."""
         engine = self.engine
-        change_id, scope, _, next_id, mutations, _ = log_unpack(packed, self)
+        change_id, scope, _, next_id, mutations, _ = log_unpack(packed)
         self.home = engine.collection_by_id(scope) if scope else None
         for thing_id, jobs in mutations:
             thing = self.thing(thing_id) if thing_id and self.home is not None else None
@@ -115,7 +115,7 @@ class Replay:
             return tuple([item if type(item) in SCALARS else self.value(item) for item in tree])
         if type(tree) is dict:
             return UNPACK[next(iter(tree))](self, tree)
-        return tree  # a leaf
+        return read_leaf(tree, self)
 
     def put(self, thing: Thing, name: str, tree: Tree) -> None:
         """Set a property from a tree."""

@@ -19,7 +19,7 @@ from engine.encoding import log_packer, log_unpack
 from engine.replay import Replay
 from engine.snapshot import PACK
 from engine.store.interface import Checkpoint
-from engine.users import Token, User
+from engine.users import Token, User, pack_whitelists, unpack_whitelists
 from engine.values.storing import SCALARS
 from engine.values.thing import Instance, SortedProperties, Thing
 
@@ -117,7 +117,7 @@ def load(engine: Engine, state: State) -> None:
             if isinstance(key, str) and ":" in key:
                 scope_id = int(key.partition(":")[0])
                 replay.home = engine.collection_by_id(scope_id) if scope_id else None
-            _LOADERS[kind](replay, key, log_unpack(data, replay))
+            _LOADERS[kind](replay, key, log_unpack(data))
     _load_things(engine, replay, state.things)
     engine.last_change = state.change_id
     engine.gone.clear()
@@ -140,7 +140,7 @@ def _load_things(engine: Engine, replay: Replay, rows: Iterator[ThingRow]) -> No
             thing = Thing({})
             home.admit(thing, thing_id)
             kept.append(thing)
-        contents = unpack(data, replay)
+        contents = unpack(data)
         if type(contents) is dict:
             props = thing.props
             for name, tree in contents.items():
@@ -215,7 +215,7 @@ def _save_users(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
                     [token.digest, token.hint, token.created_on, token.expires, token.description]
                     for token in user.tokens
                 ],
-                "whitelists": {name: list(rules) for name, rules in user.whitelists.items()},
+                "whitelists": pack_whitelists(user),
             },
         )
 
@@ -224,7 +224,7 @@ def _save_users(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
 def _load_user(replay: Replay, key: int, tree: dict[str, Any]) -> None:
     user = User(key, tree["name"], tree["created_at"], tree["password"])
     user.tokens = [Token(*fields) for fields in tree["tokens"]]
-    user.whitelists = tree["whitelists"]
+    user.whitelists = unpack_whitelists(tree["whitelists"])
     replay.engine.users[user.name] = user
     for token in user.tokens:
         replay.engine.tokens[token.digest] = (user, token)

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ForbiddenError
 
 if TYPE_CHECKING:
     from engine.scopes import Scope
 
-__all__ = ["CHANGE", "FULL", "GRANT", "JOIN", "QUERY", "RUN", "USER", "Token", "User", "name_allowed", "require"]
+__all__ = [
+    "CHANGE",
+    "FULL",
+    "GRANT",
+    "JOIN",
+    "QUERY",
+    "RUN",
+    "USER",
+    "Token",
+    "User",
+    "name_allowed",
+    "pack_whitelists",
+    "require",
+    "unpack_whitelists",
+]
 
 QUERY, CHANGE, GRANT, JOIN, RUN = 1, 2, 4, 8, 16
 USER = QUERY | CHANGE | JOIN | RUN
@@ -58,4 +72,26 @@ def name_allowed(user: User, whitelist: str, name: str | None) -> bool:
     rules = user.whitelists.get(whitelist)
     if rules is None:
         return True
-    return name is not None and any(rule.test(name) if isinstance(rule, Regex) else rule == name for rule in rules)
+    return name is not None and any(
+        rule.matches(name.encode()) if isinstance(rule, Regex) else rule == name for rule in rules
+    )
+
+
+def pack_whitelists(user: User) -> dict[str, list[Any]]:
+    """A user's whitelists as a tree."""
+    from engine.values.regex import Regex
+
+    return {
+        name: [{"*": [rule.pattern, rule.flags]} if isinstance(rule, Regex) else rule for rule in rules]
+        for name, rules in user.whitelists.items()
+    }
+
+
+def unpack_whitelists(tree: dict[str, list[Any]]) -> dict[str, list[object]]:
+    """What `pack_whitelists` packed."""
+    from engine.values.regex import compiled_regex
+
+    return {
+        name: [compiled_regex(*rule["*"]) if isinstance(rule, dict) else rule for rule in rules]
+        for name, rules in tree.items()
+    }

@@ -118,6 +118,8 @@ class Requests:
                 self.hub.say(subscriber, subscriber.form.event(ROOM_JOIN, {"scope": collection.title, "id": room_id}))
 
         for asked in rooms:
+            if type(asked) is not int and type(asked) is not str:
+                events()  # rooms before it have been joined
             room = self._room(collection, asked)
             if room is not None and not name_allowed(caller.user, "rooms", room.name):
                 if len(rooms) == 1:

@@ -12,4 +12,5 @@ from engine.functions import (  # noqa: F401
     procedures,
     random,
     tests,
+    users,
 )

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from engine.errors import LookupFailed, ValueFailed
-from engine.functions.registry import function
+from engine.errors import ForbiddenError, LookupFailed, ValueFailed
+from engine.functions.registry import FUNCTIONS, function
+from engine.limits import MAX_DEEP
 from engine.names import is_name
-from engine.users import FULL
+from engine.replay import Replay, replays
+from engine.users import CHANGE, FULL, QUERY, RUN, require
+from engine.values.list import List
+from engine.values.mpdata import Mpdata
 
 if TYPE_CHECKING:
     from engine.collection import Collection
     from engine.context import Context
+    from engine.engine import Engine
+    from engine.scopes import Scope
+    from engine.values.thing import Value
 
 __all__: list[str] = []
 
@@ -71,3 +79,126 @@ def del_collection(ctx: Context, collection: str | int) -> None:
     found = find_collection(ctx, collection)
     ctx.engine.gone += ctx.engine.drop_collection(found)
     ctx.record(0, {"del_collection": found.id})
+
+
+@function(
+    "rename_collection",
+    "collection: str|int, name: lazy str",
+    scopes="T",
+    changes="T",
+    doc="Gives a collection another name.",
+    example="rename_collection('music', 'songs')",
+)
+def rename_collection(ctx: Context, collection: str | int, name: Callable[[], Value]) -> None:
+    found = find_collection(ctx, collection)
+    new_name: str = FUNCTIONS["rename_collection"].check_lazy(1, name)
+    if not is_name(new_name):
+        raise ValueFailed(f"a collection can't have the name {new_name[:80]!r}: it must follow the name rule")
+    if new_name in ctx.engine.collections:
+        raise LookupFailed(f"there is a collection {new_name} already")
+    _rename(ctx.engine, found, new_name)
+    ctx.record(0, {"rename_collection": {"id": found.id, "name": new_name}})
+
+
+def _rename(engine: Engine, collection: Collection, name: str) -> None:
+    # The order of collections is that of their making, whatever they are called.
+    engine.collections = {name if held is collection else known: held for known, held in engine.collections.items()}
+    collection.name = name
+    engine.forget_scopes()
+
+
+@function(
+    "has_collection",
+    "name: str",
+    scopes="T",
+    doc="Is there a collection of that name?",
+    example="has_collection('stuff')",
+)
+def has_collection(ctx: Context, name: str) -> bool:
+    return name in ctx.engine.collections
+
+
+def _may_see(ctx: Context, collection: Collection) -> bool:
+    me = ctx.caller.user
+    assert me is not None
+    return bool(collection.access.get(me.id, 0) & (QUERY | RUN) or ctx.engine.server.access.get(me.id, 0) & CHANGE)
+
+
+def _tree(collection: Collection) -> dict[str, Any]:
+    return {
+        "collection_id": collection.id,
+        "name": collection.name,
+        "created_at": collection.created_at,
+        "things": len(collection.index),
+        "time_zone": collection.time_zone,
+        "default_deep": collection.deep,
+        "next_free_id": collection.engine.next_id,
+        "commit_history": "disabled" if collection.history is None else len(collection.history),
+        "ano_types": 0,
+    }
+
+
+@function(
+    "collection_info",
+    "collection: str|int",
+    scopes="T",
+    doc="What is known of a collection.",
+    example="collection_info('stuff').load().things",
+)
+def collection_info(ctx: Context, collection: str | int) -> Mpdata:
+    found = find_collection(ctx, collection)
+    if not _may_see(ctx, found):
+        raise ForbiddenError(f"you have no right to see the collection {found.name}")
+    return Mpdata.of(_tree(found))
+
+
+@function(
+    "collections_info",
+    scopes="T",
+    doc="What is known of each collection that you may see.",
+    example="collections_info().len()",
+)
+def collections_info(ctx: Context) -> List:
+    return List([Mpdata.of(_tree(found)) for found in ctx.engine.collections.values() if _may_see(ctx, found)])
+
+
+def target_scope(ctx: Context, text: str | int) -> Scope:
+    """The scope that a setting is for: a scope text, where any node stands for all, or a collection by its bare name
+    or id."""
+    engine = ctx.engine
+    if isinstance(text, int):
+        return engine.collection_by_id(text)
+    if is_name(text):
+        return find_collection(ctx, text)
+    return engine.watch_scope(text)
+
+
+@function(
+    "set_default_deep",
+    "scope: str, deep: lazy int",
+    scopes="T",
+    changes="T",
+    doc="Sets how many levels of things results of a scope show when a query doesn't say.",
+    example="set_default_deep('//stuff', 2)",
+)
+def set_default_deep(ctx: Context, scope: str, deep: Callable[[], Value]) -> None:
+    where = target_scope(ctx, scope)
+    require(ctx.caller.user, where, CHANGE)  # type: ignore[arg-type]
+    level: int = FUNCTIONS["set_default_deep"].check_lazy(1, deep)
+    if not 0 <= level <= MAX_DEEP:
+        raise ValueFailed(f"deep is between 0 and {MAX_DEEP}, not {level}")
+    where.deep = level
+    ctx.record(0, {"set_default_deep": {"scope": where.id, "deep": level}})
+
+
+# --- replay ----------------------------------------------------------------------------------------------------------
+
+
+@replays("rename_collection")
+def _rename_collection(replay: Replay, _: None, names: dict[str, Any]) -> None:
+    _rename(replay.engine, replay.engine.collection_by_id(names["id"]), names["name"])
+
+
+@replays("set_default_deep")
+def _set_default_deep(replay: Replay, _: None, made: dict[str, Any]) -> None:
+    replay.engine.scope_by_id(made["scope"]).deep = made["deep"]

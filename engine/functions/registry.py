@@ -184,6 +184,7 @@ class Function(Declaration):
     scopes: str = ALL_SCOPES
     changes: str = ""  # the scopes in which a query that contains it is a change
     special: bool = False  # compiled by a rule of its own in the compiler
+    right: int = 0  # what the caller needs on the scope, asked before the number of arguments
     runs_code: bool = False  # it calls closures, or looks at variables of the query
     alias: bool = False  # an early name: looked up last
 
@@ -227,6 +228,7 @@ def function(
     scopes: str = ALL_SCOPES,
     changes: str = "",
     special: bool = False,
+    right: int = 0,
     runs_code: bool = False,
     alias: bool = False,
 ) -> Callable[[F], F]:
@@ -243,6 +245,7 @@ def function(
             scopes=scopes,
             changes=changes,
             special=special,
+            right=right,
             runs_code=runs_code,
             alias=alias,
         )

@@ -351,7 +351,7 @@ class _Function:
                 return max((self.rank(part) for part in node.parts if not isinstance(part, str)), default=HARMLESS)
             case n.Call():
                 function = FUNCTIONS.get(node.name)
-                if function is None or function.special or function.runs_code or function.changes or function.alias:
+                if function is None or function.special or function.runs_code or function.changes or function.right or function.alias:
                     return DISTURBING
                 return max((self.rank(argument) for argument in node.arguments), default=HARMLESS) or HARMLESS
             case n.Chain():
@@ -961,6 +961,8 @@ class _Function:
             return self.invoke(callee, NIL, arguments, lazy, False)
         if self.unit.scope not in function.scopes:
             return _call("wrong_scope", CTX, _const(name))
+        if function.right:
+            self.emit(ast.Expr(_call("require_right", CTX, self.unit.constant(function))))
         count = len(arguments)
         if count < function.least or (function.most is not None and count > function.most):
             return _call("wrong_count", _const(name), _const(count))

@@ -231,31 +231,26 @@ def set_property(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
         ctx.allow(thing)
     if thing.lock:
         raise OperationError(f"{describe(thing)} can't be changed while it is in use")
-    kind = thing.kind
-    if kind is not None:
+    if thing.kind is not None:
         return set_checked(ctx, thing, name, value)
     props = thing.props
     if name in props:
         old = props[name]
         if type(old) in OWNED:
-            if old.lock:
-                raise OperationError(f"the property {name} can't be replaced while it is in use")
-            if type(value) in AS_PROPERTY:
-                value = own(value, thing, name)
-            old.release()
-        elif type(value) in AS_PROPERTY:
-            value = own(value, thing, name)
-    else:
-        if ctx.scope.quotas:
-            check_new_property(ctx.scope, len(thing.props))
+            return store(ctx, thing, name, value)
+    elif ctx.scope.quotas:
+        check_new_property(ctx.scope, len(props))
+    tree = value
+    if type(value) not in SCALARS:
         if type(value) in AS_PROPERTY:
             value = own(value, thing, name)
+        if thing_id:
+            tree = pack(value, ctx.scope)  # type: ignore[arg-type]
+        else:
+            ctx.watch_loose(thing)
     props[name] = value
     if thing_id:
-        change = ctx.change
-        change.mutations.append(  # type: ignore[union-attr]
-            (thing_id, {"set": {name: value if type(value) in SCALARS else pack(value, ctx.scope)}})  # type: ignore[arg-type]
-        )
+        ctx.change.mutations.append((thing_id, {"set": {name: tree}}))  # type: ignore[union-attr]
     return value
 
 
@@ -266,14 +261,31 @@ def set_checked(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
     thing.kind.check(value)
     if ctx.scope.quotas and not thing.has(name):
         check_new_property(ctx.scope, len(thing.props))
-    old = thing.get(name)
+    return store(ctx, thing, name, value)
+
+
+def store(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
+    """Set a property of a plain thing, under any key, to a value that was checked; the value as stored.
+
+    OperationError when it holds a list or set that is in use. What can fail comes before what changes something.
+    """
+    old = thing.get(key)
     if type(old) in OWNED and old.lock:
-        raise OperationError(f"the property {name} can't be replaced while it is in use")
-    value = own(value, thing, name)
+        raise OperationError(f"the property {key[:80]} can't be replaced while it is in use")
+    value = own(value, thing, key)
+    tree = value
+    if type(value) not in SCALARS:
+        if thing.id:
+            tree = pack(value, ctx.scope)  # type: ignore[arg-type]
+        else:
+            ctx.watch_loose(thing)
     release(old)
-    thing.put(name, value)
+    sorted_before = thing.is_sorted
+    thing.put(key, value)
     if thing.id:
-        ctx.record(thing.id, {"set": {name: pack(value, ctx.scope)}})  # type: ignore[arg-type]
+        ctx.record(thing.id, {"set": {key: tree}})
+        if not sorted_before and thing.is_sorted:
+            ctx.scope.record_internal(thing.id, {"sorted": True})  # type: ignore[union-attr]
     return value
 
 
@@ -281,25 +293,13 @@ def set_key(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
     """`thing[key] = value`: any key but the reserved ones."""
     check_key(key)
     ctx.allow(thing)
-    if type(thing) is Thing and not thing.has(key):
-        return set_new_key(ctx, thing, key, value)
-    return set_property(ctx, thing, key, value)
-
-
-def set_new_key(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
-    """Add a property to a plain thing under any key: one that is no name turns it into dictionary form."""
-    sorted_before = thing.is_sorted
+    if type(thing) is not Thing or thing.has(key):
+        return set_property(ctx, thing, key, value)
     if thing.kind is not None:
         thing.kind.check(value)
     if ctx.scope.quotas:
         check_new_property(ctx.scope, len(thing.props))
-    value = own(value, thing, key)
-    thing.put(key, value)
-    if thing.id:
-        ctx.record(thing.id, {"set": {key: pack(value, ctx.scope)}})  # type: ignore[arg-type]
-        if not sorted_before and thing.is_sorted:
-            ctx.scope.record_internal(thing.id, {"sorted": True})  # type: ignore[union-attr]
-    return value
+    return store(ctx, thing, key, value)
 
 
 def update_property(ctx: Context, thing: Thing, name: str, operator: str, value: Value) -> Value:
@@ -324,9 +324,10 @@ def update_set(ctx: Context, target: Set, operator: str, value: Value) -> Set:
     if target.spec is not None:
         for thing in result.items:
             target.spec.check(thing)
-    target.items = result.items
     if holder is not None and holder.id:
-        ctx.record(holder.id, {"set": {target.key: pack(target, ctx.scope)}})  # type: ignore[arg-type]
+        tree = pack(result, ctx.scope)  # type: ignore[arg-type]
+        ctx.record(holder.id, {"set": {target.key: tree}})
+    target.items = result.items
     return target
 
 
@@ -406,10 +407,11 @@ def set_item(ctx: Context, value: Value, index: Value, operator: str, item: Valu
     if value.spec is not None:
         value.spec.check(item)
     item = nested(item)
-    value[index] = item
     holder = value.holder()
     if holder is not None and holder.id:
-        ctx.record(holder.id, {"splice": {value.key: [index, 1, pack(item, ctx.scope, 1)]}})  # type: ignore[arg-type]
+        tree = pack(item, ctx.scope, 1)  # type: ignore[arg-type]
+        ctx.record(holder.id, {"splice": {value.key: [index, 1, tree]}})
+    value[index] = item
     return item
 
 
@@ -485,11 +487,11 @@ def set_slice(ctx: Context, array: List, first: Value, stop: Value, step: Value,
             array.spec.check(item)
     items = list(items)
     ctx.check_growth(array, len(items) - count)
-    array[bounds.start : bounds.start + count] = items
     holder = array.holder()
     if holder is not None and holder.id:
-        packed = [pack(item, ctx.scope, 1) for item in items]  # type: ignore[arg-type]
+        packed = pack(tuple(items), ctx.scope)  # type: ignore[arg-type]
         ctx.record(holder.id, {"splice": {array.key: [bounds.start, count, *packed]}})
+    array[bounds.start : bounds.start + count] = items
 
 
 # --- iteration -----------------------------------------------------------------------------------------------------

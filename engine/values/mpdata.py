@@ -40,7 +40,7 @@ class Mpdata:
 
 register_kind("mpdata", Mpdata)
 BYTES[Mpdata] = lambda value: value.data
-leaf(Mpdata, 1, lambda value: value.data, lambda data, home: Mpdata(data))
+leaf(Mpdata, 1, lambda value: value.data, lambda data, replay: Mpdata(data))
 
 
 @shows(Mpdata)
