@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from engine.values.error import Error
 from engine.values.list import List
 from engine.values.set import Set
 from engine.values.storing import SCALARS
@@ -52,3 +53,4 @@ def _equal_sets(left: Set, right: Any) -> bool:
 
 EQUAL[List] = EQUAL[tuple] = _equal_arrays
 EQUAL[Set] = _equal_sets
+EQUAL[Error] = Error.__eq__
