@@ -109,13 +109,13 @@ def _rename(engine: Engine, collection: Collection, name: str) -> None:
 
 @function(
     "has_collection",
-    "name: str",
+    "collection: str|int",
     scopes="T",
-    doc="Is there a collection of that name?",
+    doc="Is there a collection of that name or id?",
     example="has_collection('stuff')",
 )
-def has_collection(ctx: Context, name: str) -> bool:
-    return name in ctx.engine.collections
+def has_collection(ctx: Context, which: str | int) -> bool:
+    return any(found.name == which or found.id == which for found in ctx.engine.collections.values())
 
 
 def _may_see(ctx: Context, collection: Collection) -> bool:
