@@ -78,6 +78,8 @@ class Collection:
         self.quotas: dict[str, int] = {}
         self.dirty: set[int] = set()  # ids of things that differ from the state on disk
         self.change: Change | None = None  # the change that is being made in it
+        self.fresh: list[Thing] = []  # things that got an id while a value is being packed
+        self.unfilled: list[Thing] = []  # those of them that lie too deep in it to be packed with it
         self.root: Thing = Thing({})
 
     @property
@@ -93,7 +95,25 @@ class Collection:
         thing_id = engine.next_id
         engine.next_id = thing_id + 1
         self.admit(thing, thing_id)
+        self.fresh.append(thing)
         return thing_id
+
+    @property
+    def noted(self) -> int:
+        """How many mutations the running change has so far."""
+        return 0 if self.change is None else len(self.change.mutations)
+
+    def reject(self, noted: int) -> None:
+        """A value could not be packed: what got an id by that loses it, and mutations noted since are dropped."""
+        for thing in self.fresh:
+            del self.index[thing.id]
+            if type(thing) is Instance:
+                thing.kind.leave(thing)
+            thing.id = 0
+        self.fresh.clear()
+        self.unfilled.clear()
+        if self.change is not None:
+            del self.change.mutations[noted:]
 
     def admit(self, thing: Thing, thing_id: int) -> None:
         """Enter a thing under an id it already had."""

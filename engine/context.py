@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.errors import OperationError
 from engine.limits import MAX_ARRAY_ITEMS
 from engine.quota import check_array
+from engine.users import CHANGE, require
 from engine.values.list import List
 from engine.values.set import Set
 from engine.values.thing import Thing
@@ -47,6 +49,7 @@ class Context:
     task: Any = None  # the task that is running
     commit: Any = None  # the commit message given in this query
     by_request: bool = False  # it is a procedure run by a request, a future or a task
+    loose: list[weakref.ref[Thing]] | None = None  # unstored things that may hold themselves
 
     def __init__(self, engine: Engine, scope: Scope, caller: Caller, root: Thing | None) -> None:
         self.engine = engine
@@ -82,10 +85,30 @@ class Context:
     def allow(self, container: Thing | List | Set) -> None:
         """OperationError unless the query may change the container now: a stored one needs a change, and it must not
         be in use."""
-        if self.change is None and self.stored_id(container):
-            raise OperationError("a stored value can only be changed by a query that is a change: use wse(…)")
+        thing = container if isinstance(container, Thing) else container.holder()
+        if thing is not None:
+            if not thing.id:
+                self.watch_loose(thing)
+            elif self.change is None:
+                raise OperationError("a stored value can only be changed by a query that is a change: use wse(…)")
         if container.lock:
             raise OperationError("it can't be changed while it is in use")
+
+    def become_change(self) -> None:
+        """From here on the query is a change, if it wasn't; ForbiddenError when its user may make none."""
+        if self.change is None:
+            assert self.caller.user is not None
+            require(self.caller.user, self.scope, CHANGE)
+            self.change = self.engine.begin_change(self.scope)
+
+    def watch_loose(self, thing: Thing) -> None:
+        """An unstored thing is changed: it may hold itself afterwards, and must be taken apart when the query ends
+        (`engine.garbage.untangle`)."""
+        if self.loose is None:
+            self.loose = []
+        elif self.loose[-1]() is thing:
+            return
+        self.loose.append(weakref.ref(thing))
 
     def check_growth(self, array: List, more: int) -> None:
         """OperationError or MaxQuotaError when a list would become too long by so many items."""

@@ -59,8 +59,22 @@ class Compact(dict[str, Tree]):
 
 
 def pack(value: Value, home: Collection, depth: int = 0) -> Tree:
-    """The value as a tree. Things in it that have no id become part of the collection."""
-    return value if type(value) in SCALARS else PACK[type(value)](value, home, depth)
+    """The value as a tree. Things in it that have no id become part of the collection; on an error none does, so that
+    what packs a value before it stores it changes nothing then."""
+    if type(value) in SCALARS:
+        return value
+    noted = home.noted
+    try:
+        tree = PACK[type(value)](value, home, depth)
+        while home.unfilled:
+            thing = home.unfilled.pop()
+            home.record_internal(thing.id, {"fill": _fields(thing, home, 1)})
+    except BaseException:
+        home.reject(noted)
+        raise
+    if home.fresh:
+        home.fresh.clear()
+    return tree
 
 
 def initial(thing: Thing, home: Collection) -> Tree:
@@ -98,16 +112,14 @@ def _pack_set(value: Set, home: Collection, depth: int) -> Tree:
 def _pack_thing(thing: Thing, home: Collection, depth: int) -> Tree:
     if thing.id:
         return {"#": thing.id}
-    if depth >= MAX_VALUE_NESTING:
-        # Too deep for the encodings: it is told apart from what holds it, and filled in by a mutation of its own.
-        thing_id = home.adopt(thing)
-        home.record_internal(thing_id, {"fill": _fields(thing, home, 0)})
-        return {"#": thing_id}
     home.adopt(thing)
-    tree = _fields(thing, home, depth + 1)
     if thing.kind is not None or thing.is_sorted:
         note_form(thing, home)
-    return tree
+    if depth >= MAX_VALUE_NESTING:
+        # Too deep for the encodings: it is told apart from what holds it, and filled in by a mutation of its own.
+        home.unfilled.append(thing)
+        return {"#": thing.id}
+    return _fields(thing, home, depth + 1)
 
 
 def _fields(thing: Thing, home: Collection, depth: int) -> Tree:

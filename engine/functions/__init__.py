@@ -12,5 +12,6 @@ from engine.functions import (  # noqa: F401
     procedures,
     random,
     tests,
+    things,
     users,
 )

@@ -12,7 +12,7 @@ from engine.errors import LookupFailed, OperationError, TypeFailed, ValueFailed
 from engine.functions.registry import function, type_name
 from engine.language.runtime import checked_deep
 from engine.limits import INT_MAX, INT_MIN, MAX_TEXT_BYTES
-from engine.names import check_key, is_name
+from engine.names import check_key
 from engine.quota import check_array, check_new_thing
 from engine.result import Result
 from engine.values.storing import nested_items, own
@@ -210,12 +210,9 @@ def _value(ctx: Context, tree: Tree, depth: int) -> Value:
         return nested_items([_value(ctx, item, depth + 1) for item in tree])
     if ctx.scope.quotas:
         check_new_thing(ctx.scope, len(tree))
-    names_only = True
     for key in tree:
-        if not is_name(key):
-            check_key(key)
-            names_only = False
-    thing = Thing({} if names_only else SortedProperties())
+        check_key(key)
+    thing = Thing(SortedProperties())
     for key, item in tree.items():
         thing.props[key] = own(_value(ctx, item, depth + 1), thing, key)
     return thing
