@@ -15,6 +15,7 @@ from engine import values as _values  # noqa: F401  (registers every kind of val
 from engine.change import Change
 from engine.collection import Collection
 from engine.context import Caller, Context
+from engine.counters import Counters
 from engine.effects import Effect
 from engine.encoding import log_packer
 from engine.errors import (
@@ -29,6 +30,7 @@ from engine.errors import (
 )
 from engine.functions.registry import type_name
 from engine.garbage import untangle
+from engine.host import Host, NoHost
 from engine.language.cache import QueryCache
 from engine.limits import MAX_RESULT_BYTES
 from engine.login import Logins, hash_password, verify_password
@@ -114,6 +116,9 @@ class Engine:
         self.collections: dict[str, Collection] = {}
         self.modules: dict[str, Any] = {}
         self.cache = QueryCache()
+        self.counters = Counters(clock())
+        self.host: Host = NoHost()
+        self.started = timer()
         self._scopes: dict[str, Scope] = {}  # scopes by the texts that clients use for them
         self._packer = log_packer()
         self.writer = StateWriter(self)
@@ -260,6 +265,8 @@ class Engine:
                 require(user, where, CHANGE)
         except EngineError as error:
             self.executing += 1
+            self.counters.queries += 1
+            self.counters.queries_failed += 1
             return Outcome(None, error)
         return self.execute(where, caller, compiled.run, frame, compiled.changes)
 
@@ -291,6 +298,8 @@ class Engine:
                 require(user, where, CHANGE)
         except EngineError as error:
             self.executing += 1
+            self.counters.queries += 1
+            self.counters.queries_failed += 1
             return Outcome(None, error)
         closure = found.closure
         return self.execute(where, caller, lambda ctx, _: closure.call(ctx, *values), {}, changes, by_request=True)
@@ -306,6 +315,7 @@ class Engine:
         by_request: bool = False,
     ) -> Outcome:
         """Run compiled code; never raises. `by_request`: it is a procedure, run by a request."""
+        began = self.timer()
         ctx = Context(self, scope, caller, scope.root)
         if by_request:
             ctx.by_request = True
@@ -343,7 +353,23 @@ class Engine:
         if self.gone_rooms:
             outcome.closed_rooms, self.gone_rooms = self.gone_rooms, []
         self.executing += 1
+        self.count(self.timer() - began, error is not None, change is not None)
         return outcome
+
+    def count(self, seconds: float, failed: bool, changed: bool) -> None:
+        """Count a query that took so long."""
+        counters = self.counters
+        counters.queries += 1
+        counters.average_total += seconds
+        if seconds > counters.longest_query:
+            counters.longest_query = seconds
+        if failed:
+            counters.queries_failed += 1
+        if changed:
+            counters.changes_committed += 1
+            counters.change_total += seconds
+            if seconds > counters.longest_change:
+                counters.longest_change = seconds
 
     # --- durability --------------------------------------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ class NodeScope:
     title = "@node"
 
     def __init__(self) -> None:
+        self.zone = 0
         self.deep = 127
         self.time_zone = "UTC"
         self.access: dict[int, int] = {}

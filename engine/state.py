@@ -177,7 +177,7 @@ def _save_engine(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
             "next_id": engine.next_id,
             "next_definition_id": engine.next_definition_id,
             "server": _scope_settings(engine.server),
-            "node": _scope_settings(engine.node),
+            "node": _scope_settings(engine.node) | {"zone": engine.node.zone},
         },
     )
 
@@ -199,6 +199,7 @@ def _load_engine(replay: Replay, key: int, tree: dict[str, Any]) -> None:
     engine.next_definition_id = tree["next_definition_id"]
     _load_settings(engine.server, tree["server"])
     _load_settings(engine.node, tree["node"])
+    engine.node.zone = tree["node"]["zone"]
 
 
 @saves

@@ -9,6 +9,7 @@ from engine.functions import (  # noqa: F401
     introspection,
     json,
     math,
+    node,
     procedures,
     random,
     tests,

@@ -1,0 +1,58 @@
+"""What the node counts since it started, or since the counters were reset (spec/admin-and-protocol.md, section 10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Counters"]
+
+
+class Counters:
+    """Plain attributes, added to where things happen; `tree` is what `counters()` shows."""
+
+    __slots__ = (
+        "average_total", "changes_committed", "change_total", "garbage_collected", "largest_result",
+        "longest_change", "longest_query", "queries", "queries_cached", "queries_failed", "started_at",
+        "tasks_failed", "tasks_succeeded", "wasted_cache",
+    )  # fmt: skip
+
+    def __init__(self, now: float) -> None:
+        self.started_at = int(now)
+        self.queries = 0  # queries and runs, those that failed included
+        self.queries_failed = 0
+        self.queries_cached = 0
+        self.average_total = 0.0  # seconds of all queries
+        self.longest_query = 0.0
+        self.changes_committed = 0
+        self.change_total = 0.0
+        self.longest_change = 0.0
+        self.largest_result = 0
+        self.tasks_succeeded = 0
+        self.tasks_failed = 0
+        self.garbage_collected = 0
+        self.wasted_cache = 0
+
+    def tree(self) -> dict[str, Any]:
+        """The counters under the names that clients know."""
+        return {
+            "queries_success": self.queries - self.queries_failed,
+            "queries_with_error": self.queries_failed,
+            "tasks_success": self.tasks_succeeded,
+            "tasks_with_error": self.tasks_failed,
+            "changes_with_gap": 0,
+            "changes_skipped": 0,
+            "changes_failed": 0,
+            "changes_killed": 0,
+            "changes_committed": self.changes_committed,
+            "changes_unaligned": 0,
+            "garbage_collected": self.garbage_collected,
+            "quorum_lost": 0,
+            "queries_from_cache": self.queries_cached,
+            "wasted_cache": self.wasted_cache,
+            "longest_query_duration": self.longest_query,
+            "average_query_duration": self.average_total / self.queries if self.queries else 0.0,
+            "longest_change_duration": self.longest_change,
+            "average_change_duration": self.change_total / self.changes_committed if self.changes_committed else 0.0,
+            "started_at": self.started_at,
+            "largest_result_size": self.largest_result,
+        }
