@@ -241,6 +241,14 @@ def _sorted(replay: Replay, thing: Thing, on: bool) -> None:
         thing.sort()
 
 
+@replays("restrict")
+def _restrict(replay: Replay, thing: Thing, text: str | None) -> None:
+    from engine.types.restriction import unpacked
+
+    if type(thing) is Thing:
+        thing.kind = None if text is None else unpacked(text, replay.home)
+
+
 @replays("fill")
 def _fill(replay: Replay, thing: Thing, tree: dict[str, Tree]) -> None:
     replay.fill(thing, tree)

@@ -143,7 +143,7 @@ def note_form(thing: Thing, home: Collection) -> None:
     if thing.is_sorted:
         home.record_internal(thing.id, Internal({"sorted": True}))
     if thing.kind is not None:
-        home.record_internal(thing.id, Internal({"restrict": thing.kind.text}))
+        home.record_internal(thing.id, Internal({"restrict": thing.kind.packed}))
 
 
 @packs(Closure)

@@ -101,7 +101,7 @@ class StateWriter:
         if thing.kind is None and not thing.is_sorted:
             return self.packer.pack(properties)  # type: ignore[no-any-return]
         form = "sorted" if thing.is_sorted else "plain"
-        restriction = thing.kind.text if thing.kind is not None else None
+        restriction = thing.kind.packed if thing.kind is not None else None
         return self.packer.pack([form, properties, restriction])  # type: ignore[no-any-return]
 
 
@@ -160,9 +160,9 @@ def _load_special(replay: Replay, thing: Thing, contents: list[Any]) -> None:
     for name, item in tree.items():
         thing.props[name] = replay.property_value(item, thing, name)
     if restriction is not None:
-        from engine.types.restriction import restriction_of
+        from engine.types.restriction import unpacked
 
-        thing.kind = restriction_of(restriction, replay.home)
+        thing.kind = unpacked(restriction, replay.home)
 
 
 # --- the engine itself, users, collections ---------------------------------------------------------------------------

@@ -258,7 +258,7 @@ def set_checked(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
     """Set a property of an instance or a restricted thing, which may be set now."""
     if type(thing) is Instance:
         return thing.kind.set_field(ctx, thing, name, value)
-    thing.kind.check(value)
+    thing.kind.check_property(value)
     if ctx.scope.quotas and not thing.has(name):
         check_new_property(ctx.scope, len(thing.props))
     return store(ctx, thing, name, value)
@@ -296,7 +296,7 @@ def set_key(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
     if type(thing) is not Thing or thing.has(key):
         return set_property(ctx, thing, key, value)
     if thing.kind is not None:
-        thing.kind.check(value)
+        thing.kind.check_property(value)
     if ctx.scope.quotas:
         check_new_property(ctx.scope, len(thing.props))
     return store(ctx, thing, key, value)

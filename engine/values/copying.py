@@ -65,8 +65,8 @@ class Copying:
             copy: Thing = Instance(thing.kind, [None] * len(thing.props))
         else:
             copy = Thing(SortedProperties() if thing.is_sorted else {})
-            if self.keep:
-                copy.kind = thing.kind
+            if self.keep and thing.kind is not None:
+                copy.kind = thing.kind.loosened()
         self.path[thing] = copy
         names = thing.kind.positions if type(copy) is Instance else None
         for place, (name, value) in enumerate(thing.items()):

@@ -168,9 +168,9 @@ def clear(ctx: Context, thing: Thing) -> None:
     example="{}.restrict('int')",
 )
 def restrict(ctx: Context, thing: Thing, spec: str | None) -> Thing:
-    from engine.types.restriction import parse_restriction
+    from engine.types.restriction import restriction_of
 
-    restriction = None if spec is None or spec == "any" else parse_restriction(spec, ctx.scope)
+    restriction = None if spec is None else restriction_of(spec, ctx.scope)
     present = thing.kind
     if restriction == present:
         return thing
@@ -185,7 +185,7 @@ def restrict(ctx: Context, thing: Thing, spec: str | None) -> Thing:
     thing.kind = restriction
     if thing.id:
         ctx.scope.record_internal(  # type: ignore[union-attr]
-            thing.id, {"restrict": None if restriction is None else restriction.text}
+            thing.id, {"restrict": None if restriction is None else restriction.packed}
         )
     return thing
 

@@ -1,0 +1,1 @@
+"""Types of things, enums, and what fields and restrictions accept."""
