@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
+
+def _allow(ctx: Context, thing: Thing) -> None:
+    """The thing may be changed. As the name alone does not make the query a change, this does."""
+    if thing.id:
+        ctx.become_change()
+    ctx.allow(thing)
+
+
 for _name in ("hasprop", "hasattr"):
     method(
         "thing", _name, "key: str", alias=True, doc="Early name of has().", example=f"{{name: 'Iris'}}.{_name}('age')"
@@ -47,7 +55,6 @@ def find(ctx: Context, thing: Thing, closure: Closure, alternative: Callable[[],
     "plain",
     "rename",
     "key: str, new: str",
-    mutates=True,
     alias=True,
     doc="Gives a property another name, in place of a property that has it.",
     example="{nme: 'Iris'}.rename('nme', 'name')",
@@ -58,6 +65,7 @@ def rename_over(ctx: Context, thing: Thing, key: str, new: str) -> None:
         missing(thing, key)
     if key == new:
         return
+    _allow(ctx, thing)
     check_free(thing.get(key), key)
     if thing.has(new):
         check_free(thing.get(new), new)
@@ -75,6 +83,6 @@ def rename_over(ctx: Context, thing: Thing, key: str, new: str) -> None:
 )
 def unset(ctx: Context, thing: Thing, key: str) -> None:
     if thing.has(key):
-        ctx.allow(thing)
+        _allow(ctx, thing)
         check_free(thing.get(key), key)
         drop(ctx, thing, key)
