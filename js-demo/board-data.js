@@ -101,6 +101,15 @@ export class Board {
     return this.#root !== null && this.#references().every((id) => this.#mirrors.get(id));
   }
 
+  /**
+   * @returns {boolean} whether each thing that is known has its place: false between the two updates of a move, of the
+   *     column that a card leaves and of the one that it reaches, and until a deleted card is known to be gone
+   */
+  get settled() {
+    const placed = new Set(this.#references());
+    return [...this.#mirrors.keys()].every((id) => placed.has(id));
+  }
+
   /** @returns {Column[]} the board as the server has it, so far as it has arrived */
   get columns() {
     return this.#arrived(this.#root?.value.columns).map(({ id, value }) => ({
@@ -186,8 +195,7 @@ export class Board {
   /** Mirrors what is on the board. */
   #follow() {
     for (const id of this.#references()) if (!this.#mirrors.has(id)) this.#mirror(id);
-    // A move is two updates, of the column that it leaves and of the one that it reaches: between them the card is
-    // nowhere, and its mirror must stay.
+    // Not at once, since a card is nowhere for a moment while it is moved.
     clearTimeout(this.#tidying);
     this.#tidying = setTimeout(() => this.#tidy(), TIDY_AFTER);
     this.#changed();
@@ -209,7 +217,10 @@ export class Board {
     try {
       const mirror = await this.#db.mirror(SCOPE, id);
       this.#mirrors.set(id, mirror);
-      mirror.on("end", () => this.#mirrors.delete(id));
+      mirror.on("end", () => {
+        this.#mirrors.delete(id);
+        this.#changed();
+      });
       mirror.subscribe(() => this.#follow());
     } catch (error) {
       this.#mirrors.delete(id);

@@ -9,6 +9,7 @@ import { announce, byId, complain, describe, element, notice, openPage } from ".
 /** @typedef {import("./board-data.js").Card} Card */
 /** @typedef {{card: number, column: number, before: number | null}} Move */
 
+const SETTLES_WITHIN = 100; // milliseconds; a card that is nowhere for longer is shown as gone
 const LABELS = { "": "None", blue: "Blue", green: "Green", amber: "Amber", red: "Red", violet: "Violet" };
 
 openPage(async (db) => {
@@ -22,6 +23,7 @@ openPage(async (db) => {
   const mine = new Map();
   let drawn = false;
   let frame = 0;
+  let unsettledSince = 0;
 
   const place = byId("board");
   place.append(element("p", { class: "empty" }, "Loading the board …"));
@@ -29,7 +31,16 @@ openPage(async (db) => {
   const view = new BoardView(place, { openCard, openColumn, addCard, addColumn });
 
   function schedule() {
-    frame ||= requestAnimationFrame(draw);
+    frame ||= requestAnimationFrame(drawSettled);
+  }
+
+  /** Draws when a change has arrived whole; updates that belong together may come in different frames. */
+  function drawSettled() {
+    frame = 0;
+    if (board.settled) unsettledSince = 0;
+    else unsettledSince ||= performance.now();
+    if (unsettledSince && performance.now() - unsettledSince < SETTLES_WITHIN) schedule();
+    else draw();
   }
 
   /** The board as this page shows it: the server's, with what is under way here on top. */
@@ -38,7 +49,6 @@ openPage(async (db) => {
   }
 
   function draw() {
-    frame = 0;
     if (!drawn && !board.complete) return;
     const now = board.columns;
     const news = drawn ? compare(known, now).filter(({ card }) => !mine.has(card)) : [];
@@ -138,7 +148,6 @@ openPage(async (db) => {
   function finish(ghost, how) {
     const face = held && view.face(held.card);
     how();
-    cancelAnimationFrame(frame);
     draw();
     if (face?.isConnected) view.land(ghost, face);
     else ghost.remove();

@@ -38,7 +38,7 @@ def test_one_drags_and_the_other_sees_it(open_page: Open, server: Server, pointe
         window.until_columns(To_do=[WINDOW, KEYBOARD], Doing=[DRAG, LOOK])
     assert server.query(".board.columns.map(|c| c.cards.len())") == [2, 2, 0]
     assert other.wait_for("[aria-live=polite]", "Doing").text == f"{DRAG} was moved to Doing."
-    assert one.driver.find_elements(By.CSS_SELECTOR, ".ghost.carried, .dragging, dialog.form") == []
+    one.until(lambda: one.driver.find_elements(By.CSS_SELECTOR, ".ghost, .landing, .dragging, dialog.form") == [])
 
 
 def test_a_card_is_moved_by_keys_and_each_step_is_told(open_page: Open) -> None:
