@@ -35,6 +35,11 @@ RECEIVER_MUTATORS: Final = frozenset(
 )
 """Methods that need a change in a collection, unless called on what can only be a value of the query's own."""
 
+CERTAIN_THINGS: Final = frozenset(("root", "thing"))
+"""Functions that can give nothing but a thing. On what they give, and on the root, `emit` needs a change in a
+collection. Other values have an `emit` too that needs none (rooms), so elsewhere the call itself turns the query into
+a change when it finds a thing."""
+
 TASK_MUTATORS: Final = frozenset(("again_at", "again_in", "cancel", "set_args", "set_closure", "set_owner"))
 """Methods that need a change in collections and in the thingsdb scope, even under `nse`."""
 
@@ -136,6 +141,8 @@ def _walk(statements: Sequence[Node], text: str, scope: str, functions: Function
                 ):
                     waiting.pop()
                     waiting += reversed(first.arguments)
+                elif type(first) is nodes.CallMethod and first.name == "emit" and _is_thing(head):
+                    found = found or (in_collection and not suppressed)
                 waiting.append(head)
             case nodes.CallMethod(name, arguments):
                 if (name in mutators and not suppressed) or name in always:
@@ -229,6 +236,13 @@ def _is_own(receiver: Node, scope: str, functions: Functions) -> bool:
     if isinstance(receiver, nodes.Call):
         return functions.is_function(receiver.name, scope)
     return isinstance(receiver, (nodes.Name, nodes.ListLiteral))
+
+
+def _is_thing(receiver: Node) -> bool:
+    """Does the receiver as written say that it is a thing?"""
+    if isinstance(receiver, nodes.Call):
+        return receiver.name in CERTAIN_THINGS
+    return isinstance(receiver, nodes.Root)
 
 
 def _detach_first(arguments: list[Node], waiting: list[Node | _Step | None]) -> None:

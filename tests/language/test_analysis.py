@@ -222,3 +222,15 @@ def test_where_it_may_not(text: str, where: str) -> None:
         assert caught.value.message.startswith(where)
     with pytest.raises(SyntaxFailed):
         check_loops(parse(text))
+
+
+@pytest.mark.parametrize("text", [".emit('x')", "thing(1).emit('x')", "root().emit('x')", "|x| .emit(x)"])
+def test_emitting_on_what_can_only_be_a_thing(text: str) -> None:
+    assert needs(text)
+    assert not needs(text, "T")
+    assert not needs(f"nse({text})")
+
+
+@pytest.mark.parametrize("text", [".a.emit('x')", "a.emit('x')", "room(1).emit('x')"])
+def test_emitting_on_what_may_be_a_room(text: str) -> None:
+    assert not needs(text)
