@@ -63,30 +63,30 @@ def compact(source: str) -> str:
     Raises SyntaxFailed when the source does not parse.
     """
     pieces: list[str] = []
-    before: Token | None = None
     tokens = tokenise(source)
     for index, token in enumerate(tokens):
-        if before is not None and before.end_pos != token.start_pos:
-            after = tokens[index + 1] if index + 1 < len(tokens) else None
-            if _stays_apart(before, token, after):
-                pieces.append(" ")
+        if index and tokens[index - 1].end_pos != token.start_pos and _stays_apart(tokens, index):
+            pieces.append(" ")
         if token.type == "SEPARATOR":
             pieces.append(";" * _COMMENT.sub("", token).count(";"))
         else:
             pieces.append(token)
-        before = token
     return "".join(pieces)
 
 
-def _stays_apart(before: Token, token: Token, after: Token | None) -> bool:
-    """Do two tokens with something between them keep one blank?"""
+def _stays_apart(tokens: list[Token], index: int) -> bool:
+    """Does a token keep one blank of those before it?"""
+    before, token = tokens[index - 1], tokens[index]
     if before.type in ("RETURN", "ELSE", "IN"):
         return token.type not in ("COLON", "ASSIGN")
     if token.type in ("ELSE", "IN"):
-        return after is None or after.type not in ("COLON", "ASSIGN")
+        return index + 1 == len(tokens) or tokens[index + 1].type not in ("COLON", "ASSIGN")
     # Without a blank these would be read as something else.
     if before.type == "NUMBER":
         return token.type == "DOT"
+    if before.type == "LBRACE" == token.type:
+        # Only a hole can begin behind these, and there two braces would be text.
+        return index > 1 and tokens[index - 2].type in ("TEMPLATE_TEXT", "BACKQUOTE", "RBRACE")
     if before.type == "OPERATOR":
         return (
             (before == "/" and token.type == "REGEX")

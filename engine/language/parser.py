@@ -249,6 +249,9 @@ class _Builder:
         prefixes, operand = children
         return nodes.Unary("".join(prefixes), operand, start=prefixes[0].start_pos, end=operand.end)
 
+    def prefixed_return(self, children: list[Any]) -> Node:
+        raise SyntaxFailed(f"{_at(children[1])}: a return takes no prefix")
+
     def assign(self, children: list[Any]) -> nodes.Assign:
         name, operator, value = children
         return nodes.Assign(str(name), operator[:-1], value, start=name.start_pos, end=value.end)

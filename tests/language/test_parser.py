@@ -312,7 +312,7 @@ def test_slices() -> None:
 
 def test_prefixes() -> None:
     assert tree(one("~ ~!- a")) == ("Unary", "~~!-", ("Name", "a"))
-    for text in ["-~5", "!~5", "!if(a){1}", "-{1}", "!return 5", "!|x|x", "!", "-"]:
+    for text in ["-~5", "!~5", "!if(a){1}", "-{1}", "!return 5", "!return", "~return(5)", "!|x|x", "!", "-"]:
         refused(text)
 
 
