@@ -29,7 +29,7 @@ from engine.errors import (
     TypeFailed,
 )
 from engine.functions.registry import type_name
-from engine.garbage import untangle
+from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
 from engine.language.cache import QueryCache
 from engine.limits import MAX_RESULT_BYTES
@@ -122,6 +122,7 @@ class Engine:
         self._scopes: dict[str, Scope] = {}  # scopes by the texts that clients use for them
         self._packer = log_packer()
         self.writer = StateWriter(self)
+        self.garbage = Garbage(self)
 
     # --- scopes ------------------------------------------------------------------------------------------------------
 
@@ -384,6 +385,7 @@ class Engine:
         for _, packed in store.read_changes(self.last_change):
             replay.apply(packed)
         self.forget_scopes()
+        self.garbage.freeze()
 
     def _load(self, store: Store) -> bool:
         """Load the state; False when there is none."""
@@ -420,9 +422,15 @@ class Engine:
             dirty.add(thing_id)
         if change.next_id != change.first_id:
             dirty.update(range(change.first_id, change.next_id))
+        self.garbage.changed(scope, change)
         change.packed = self._packer.pack(
             (change.id, change.scope, change.at, change.next_id, change.mutations, self.gone)
         )
+
+    def collect_garbage(self) -> Outcome | None:
+        """For quiet moments: a step, some milliseconds, of the search for things that nothing can reach any more; the
+        outcome to be announced when some were removed. While `garbage.busy`, the search is not over."""
+        return self.garbage.step()
 
     def take_gone(self) -> list[int]:
         """The ids of things that are gone, once."""

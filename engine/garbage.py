@@ -1,19 +1,40 @@
 """Things that hold themselves: unreachable, but never without a reference (spec/things.md, section 3).
 
-CPython's reference counts tell when a thing is gone (ARCHITECTURE.md, Lifetimes), but for cycles. Unstored things that
-a query tied to one another are taken apart when it ends (`untangle`).
+CPython's reference counts tell when a thing is gone (ARCHITECTURE.md, Lifetimes), but for cycles, and its own cyclic
+collector is off: when things go is part of what a change does, and of what watchers are told.
+
+Unstored things that a query tied to one another are taken apart when it ends (`untangle`). Stored things are found by
+`Garbage`, in quiet moments and in small steps: it marks what can be reached from the roots and then removes what
+could not, in a change of its own, so that replay and replicas remove the same. Queries may run between two steps: as
+their mutations name every thing that they changed, those things are looked at again.
 """
 
 from __future__ import annotations
 
+import gc
 import weakref
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from engine.values.list import List
+from engine.values.set import Set
+from engine.values.storing import SCALARS, release
+from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
-    from engine.values.thing import Thing
+    from engine.change import Change
+    from engine.collection import Collection
+    from engine.engine import Engine, Outcome
+    from engine.values.thing import Value
 
-__all__ = ["untangle"]
+__all__ = ["ROOTS", "Garbage", "empty", "untangle"]
+
+ROOTS: list[Callable[[Collection], Iterable[Value]]] = [lambda collection: (collection.root,)]
+"""What a collection holds on to, apart from what is found in that: functions that give values, such as the members of
+its enums and the arguments of its tasks."""
+
+STEP = 10_000  # values to look at in one step: a few milliseconds
+MAX_YOUNG = 200_000  # objects that CPython's collector may look at in one step: some 20 milliseconds
 
 
 def untangle(things: Iterable[weakref.ref[Thing]]) -> None:
@@ -21,4 +42,178 @@ def untangle(things: Iterable[weakref.ref[Thing]]) -> None:
     for ref in things:
         thing = ref()
         if thing is not None and not thing.id:
-            thing.props = type(thing.props)(())
+            empty(thing)
+
+
+def empty(thing: Thing) -> None:
+    """Take everything out of a thing that nothing can reach."""
+    if type(thing) is Instance:
+        thing.props = []
+        return
+    for value in thing.values():
+        release(value)
+    thing.empty()
+
+
+class Garbage:
+    """The search for unreachable things of an engine, collection by collection.
+
+    `step` does a little of it and gives the outcome that is to be announced, if there is one; while `busy`, the next
+    step has work to do. A new search begins only when something has changed since the last one began. Between steps no
+    thing is referred to: it could not go when it should.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.search: _Search | None = None
+        self._waiting: list[Collection] = []  # to be searched after the present one
+        self._tidy = False  # the search is over, other objects are yet to be looked at
+        self._began_at = -1  # the last change before the last search
+        self._frozen_id = 0  # things with lower ids are out of the sight of CPython's collector
+
+    @property
+    def busy(self) -> bool:
+        """Is a search under way?"""
+        return self.search is not None or bool(self._waiting) or self._tidy
+
+    def step(self, limit: int = STEP) -> Outcome | None:
+        """Look at about so many values; the outcome, with a change, when things were removed."""
+        engine = self.engine
+        if not self.busy:
+            if engine.last_change == self._began_at:
+                return None
+            self._began_at = engine.last_change
+            self._waiting = list(engine.collections.values())
+        if self.search is None:
+            if not self._waiting:
+                self._tidy = False
+                self._collect_others()
+                return None
+            self.search = _Search(self._waiting.pop())
+        if not self.search.mark(limit):
+            return None
+        found, self.search = self.search, None
+        self._tidy = not self._waiting
+        outcome = None
+        if found.collection is engine.collections.get(found.collection.name) and found.unmarked:
+            outcome = self._sweep(found.collection, found.unmarked)
+        if outcome is not None and self._began_at == engine.last_change - 1:
+            self._began_at = engine.last_change  # nothing but this removal has happened since
+        return outcome
+
+    def changed(self, scope: Any, change: Change) -> None:
+        """A change is finished: a search under way must look again at what it touched."""
+        if self.search is not None and self.search.collection is scope:
+            self.search.look_again(change)
+
+    def freeze(self) -> None:
+        """Take all objects that there are out of the sight of CPython's collector: what was loaded stays."""
+        gc.freeze()
+        self._frozen_id = self.engine.next_id
+
+    def _sweep(self, collection: Collection, ids: set[int]) -> Outcome | None:
+        """Remove the things with these ids, which nothing can reach."""
+        from engine.engine import Outcome
+
+        # The last one in a list goes first when the list does; an owner has a lower id than what was stored with it.
+        things = [thing for thing in map(collection.find, sorted(ids, reverse=True)) if thing is not None]
+        if not things:
+            return None
+        engine = self.engine
+        change = engine.begin_change(collection)
+        collection.record_internal(collection.root.id, {"sweep": [thing.id for thing in reversed(things)]})
+        for thing in things:
+            empty(thing)
+        del thing, things
+        collection.change = None
+        engine.finish_change(collection, change)
+        outcome = Outcome(None, None, change, None, engine.take_gone())
+        engine.counters.garbage_collected += len(outcome.deleted or ())
+        if engine.gone_rooms:
+            outcome.closed_rooms, engine.gone_rooms = engine.gone_rooms, []
+        return outcome
+
+    def _collect_others(self) -> None:
+        """Free the cycles that CPython's own collector finds among other objects than things, if they are few enough
+        for a short pause; then never look at the survivors again."""
+        engine = self.engine
+        if gc.get_count()[0] <= MAX_YOUNG:
+            # As long as these are referred to, they and all that they hold are none of its business.
+            kept = [
+                thing
+                for collection in engine.collections.values()
+                for thing in map(collection.find, range(self._frozen_id, engine.next_id))
+            ]
+            gc.collect()
+            del kept
+        self.freeze()
+
+
+class _Search:
+    """The search for what can be reached in one collection.
+
+    `unmarked` are the ids of the things that were there when it began and were not reached so far, `grey` those of
+    reached things whose contents are yet to be looked at.
+    """
+
+    __slots__ = ("collection", "grey", "unmarked")
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self.unmarked = set(collection.index)
+        self.grey: list[int] = []
+
+    def look_again(self, change: Change) -> None:
+        """Look again at the things that a change touched, and at those that got an id by it."""
+        unmarked = self.unmarked
+        self.grey += {thing_id for thing_id, _ in change.mutations if thing_id not in unmarked}
+        self.grey += range(change.first_id, change.next_id)
+
+    def mark(self, limit: int) -> bool:
+        """Look at about so many values; True when all that can be reached is marked."""
+        find = self.collection.find
+        grey = self.grey
+        while limit > 0:
+            if not grey:
+                for roots in ROOTS:
+                    self._mark_held(roots(self.collection))
+                if not grey:
+                    return True
+            thing = find(grey.pop())
+            if thing is not None:
+                limit -= 1 + len(thing.props)
+                self._mark_held(thing.values())
+        return False
+
+    def _mark_held(self, values: Iterable[Value]) -> None:
+        """Mark the things among the values and in them."""
+        unmarked = self.unmarked
+        scalars = SCALARS
+        for value in values:
+            kind = type(value)
+            if kind in scalars:
+                continue
+            if kind is Thing or kind is Instance:
+                if value.id in unmarked:
+                    unmarked.discard(value.id)
+                    self.grey.append(value.id)
+            elif kind is List or kind is tuple:
+                self._mark_held(value)
+            elif kind is Set:
+                self._mark_held(value.items)
+            else:
+                self._mark_held(_referents(value))
+
+
+_HOLDERS = frozenset({Thing, Instance, List, Set, tuple})
+
+
+def _referents(value: object) -> Iterator[Value]:
+    """What any other kind of value refers to: CPython knows it, so no class has to say."""
+    for held in gc.get_referents(value):
+        if type(held) is dict or type(held) is list:
+            for item in held.values() if type(held) is dict else held:
+                if type(item) in _HOLDERS:
+                    yield item
+        elif type(held) in _HOLDERS:
+            yield held

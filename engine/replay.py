@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.encoding import log_unpack, read_leaf
+from engine.garbage import empty
 from engine.values.closure import Closure
 from engine.values.error import Error
 from engine.values.list import List
@@ -247,6 +248,15 @@ def _restrict(replay: Replay, thing: Thing, text: str | None) -> None:
 
     if type(thing) is Thing:
         thing.kind = None if text is None else unpacked(text, replay.home)
+
+
+@replays("sweep")
+def _sweep(replay: Replay, root: Thing, ids: list[int]) -> None:
+    for thing_id in ids:
+        thing = replay.home.find(thing_id)
+        if thing is not None:
+            replay.kept.append(thing)
+            empty(thing)
 
 
 @replays("fill")
