@@ -90,13 +90,13 @@ class Garbage:
                 self._collect_others()
                 return None
             self.search = _Search(self._waiting.pop())
-        if not self.search.mark(limit):
+        if not self.search.go_on(limit):
             return None
         found, self.search = self.search, None
         self._tidy = not self._waiting
         outcome = None
-        if found.collection is engine.collections.get(found.collection.name) and found.unmarked:
-            outcome = self._sweep(found.collection, found.unmarked)
+        if found.suspects and found.collection is engine.collections.get(found.collection.name):
+            outcome = self._sweep(found.collection, found.unreachable)
         if outcome is not None and self._began_at == engine.last_change - 1:
             self._began_at = engine.last_change  # nothing but this removal has happened since
         return outcome
@@ -111,7 +111,7 @@ class Garbage:
         gc.freeze()
         self._frozen_id = self.engine.next_id
 
-    def _sweep(self, collection: Collection, ids: set[int]) -> Outcome | None:
+    def _sweep(self, collection: Collection, ids: list[int]) -> Outcome | None:
         """Remove the things with these ids, which nothing can reach."""
         from engine.engine import Outcome
 
@@ -152,50 +152,69 @@ class Garbage:
 class _Search:
     """The search for what can be reached in one collection.
 
-    `unmarked` are the ids of the things that were there when it began and were not reached so far, `grey` those of
-    reached things whose contents are yet to be looked at.
+    `ids` are those of the things that were there when it began; `marked` are the ids of things that can be reached,
+    `grey` those of them whose contents are yet to be looked at. When none are left, `ids` is gone through: `suspects`
+    are the things that were not marked then.
     """
 
-    __slots__ = ("collection", "grey", "unmarked")
+    __slots__ = ("collection", "grey", "ids", "marked", "suspects")
 
     def __init__(self, collection: Collection) -> None:
         self.collection = collection
-        self.unmarked = set(collection.index)
+        self.ids = list(collection.index)
+        self.marked: set[int] = set()
         self.grey: list[int] = []
+        self.suspects: list[int] = []
 
     def look_again(self, change: Change) -> None:
-        """Look again at the things that a change touched, and at those that got an id by it."""
-        unmarked = self.unmarked
-        self.grey += {thing_id for thing_id, _ in change.mutations if thing_id not in unmarked}
-        self.grey += range(change.first_id, change.next_id)
+        """Look again at the things that a change touched."""
+        self.grey += {thing_id for thing_id, _ in change.mutations if thing_id in self.marked}
 
-    def mark(self, limit: int) -> bool:
-        """Look at about so many values; True when all that can be reached is marked."""
-        find = self.collection.find
-        grey = self.grey
+    def go_on(self, limit: int) -> bool:
+        """Look at about so many values; True when it is over."""
+        marked = self.marked
         while limit > 0:
-            if not grey:
+            if not self.grey:
                 for roots in ROOTS:
                     self._mark_held(roots(self.collection))
-                if not grey:
-                    return True
+            if self.grey:
+                limit = self._mark(limit)
+            elif self.ids:
+                some = self.ids[-limit:]
+                del self.ids[-limit:]
+                self.suspects += [thing_id for thing_id in some if thing_id not in marked]
+                limit -= len(some)
+            else:
+                return True
+        return False
+
+    @property
+    def unreachable(self) -> list[int]:
+        """The ids of the things that nothing can reach, once the search is over; some may be gone already."""
+        return [thing_id for thing_id in self.suspects if thing_id not in self.marked]
+
+    def _mark(self, limit: int) -> int:
+        """Look at about so many values; what is left of them."""
+        find = self.collection.find
+        grey = self.grey
+        while grey and limit > 0:
             thing = find(grey.pop())
             if thing is not None:
                 limit -= 1 + len(thing.props)
                 self._mark_held(thing.values())
-        return False
+        return limit
 
     def _mark_held(self, values: Iterable[Value]) -> None:
         """Mark the things among the values and in them."""
-        unmarked = self.unmarked
+        marked = self.marked
         scalars = SCALARS
         for value in values:
             kind = type(value)
             if kind in scalars:
                 continue
             if kind is Thing or kind is Instance:
-                if value.id in unmarked:
-                    unmarked.discard(value.id)
+                if value.id not in marked:
+                    marked.add(value.id)
                     self.grey.append(value.id)
             elif kind is List or kind is tuple:
                 self._mark_held(value)
