@@ -48,6 +48,7 @@ class Context:
     futures: list[Any] | None = None
     task: Any = None  # the task that is running
     commit: Any = None  # the commit message given in this query
+    sorting: bool = False  # a closure that sorts is running
     by_request: bool = False  # it is a procedure run by a request, a future or a task
     loose: list[weakref.ref[Thing]] | None = None  # unstored things that may hold themselves
 

@@ -8,6 +8,7 @@ from engine.functions import (  # noqa: F401
     flow,
     introspection,
     json,
+    lists,
     math,
     node,
     procedures,

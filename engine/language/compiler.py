@@ -247,7 +247,7 @@ class _Function:
             params = list(dict.fromkeys(self.literal.params))
             slots = [f"v_{param}" for param in params]
             arguments = ast.arguments(
-                [], [ast.arg("ctx"), *(ast.arg(slot) for slot in self._parameter_slots())], ast.arg("_"), [], [], None,
+                [], [ast.arg("ctx"), *(ast.arg(slot) for slot in self._parameter_slots())], None, [], [], None,
                 [NIL] * len(self.literal.params),
             )  # fmt: skip
             if self.locals is None:

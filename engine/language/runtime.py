@@ -560,7 +560,7 @@ class ClosureCall:
     unlock = lock
 
     def run(self, ctx: Context, receiver: Value, *arguments: Value) -> Value:
-        return self.closure.call(ctx, *self.this, *arguments[: max(self.takes, 0)])
+        return self.closure.call(ctx, *self.this, *arguments)
 
 
 def _property_call(ctx: Context, thing: Thing, name: str) -> Any:
@@ -584,7 +584,15 @@ def _instance_call(ctx: Context, thing: Instance, name: str) -> Any:
     return None if method is None else thing.kind.method_call(method, thing)
 
 
-FALLBACKS: dict[type, Callable[[Context, Any, str], Any]] = {Thing: _property_call, Instance: _instance_call}
+def _closure_call(ctx: Context, closure: Closure, name: str) -> Any:
+    return ClosureCall(closure) if name == "call" else None
+
+
+FALLBACKS: dict[type, Callable[[Context, Any, str], Any]] = {
+    Thing: _property_call,
+    Instance: _instance_call,
+    Closure: _closure_call,
+}
 """What `value.name(…)` means where `name` is no built-in method of the value: a callee such as `ClosureCall`, or
 None."""
 

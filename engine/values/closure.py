@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import OperationError
-from engine.functions.registry import register_kind
+from engine.functions.registry import method, register_kind
 from engine.limits import MAX_CLOSURE_ACTIVITY
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["Closure", "ClosureCode"]
 class ClosureCode:
     """What a closure literal compiles to.
 
-    `run(ctx, *arguments)` is the generated function: missing arguments are nil and surplus ones are dropped.
+    `run(ctx, *arguments)` is the generated function; missing arguments are nil, surplus ones must not be given.
     `source` is the text from the first `|` on, as written. `has_effects`: its text, on its own, needs a change.
     """
 
@@ -124,11 +124,47 @@ class Closure:
             raise OperationError("a closure with side effects needs a query that is a change: use wse(…)")
         if self.active >= MAX_CLOSURE_ACTIVITY:
             raise OperationError(f"a closure can be active at most {MAX_CLOSURE_ACTIVITY} times at once")
+        if len(arguments) > len(code.params):
+            arguments = arguments[: len(code.params)]
         self.active += 1
         try:
             return code.run(ctx, *arguments)
         finally:
             self.active -= 1
 
+    def enter(self) -> Callable[..., Any]:
+        """Begin a row of calls: gives `code.run`, to be called with as many arguments as there are parameters; `leave`
+        must follow. The caller has checked the effects. OperationError when it is active too often."""
+        if self.active >= MAX_CLOSURE_ACTIVITY:
+            raise OperationError(f"a closure can be active at most {MAX_CLOSURE_ACTIVITY} times at once")
+        self.active += 1
+        return self.code.run
+
+    def leave(self) -> None:
+        """End a row of calls."""
+        self.active -= 1
+
 
 register_kind("closure", Closure)
+
+
+@method(
+    "closure",
+    "call",
+    "arguments*: any",
+    alias=True,  # arguments that it has no parameters for are not evaluated: `runtime.FALLBACKS` sees to that
+    doc="Runs it: arguments that are missing are nil, surplus ones are not evaluated; gives its result.",
+    example="(|a, b| a + b).call(1, 2)",
+)
+def call(ctx: Context, closure: Closure, *arguments: Any) -> Any:
+    return closure.call(ctx, *arguments)
+
+
+@method(
+    "closure",
+    "doc",
+    doc="The text that its block begins with, or an empty text.",
+    example="(|a, b| {'Adds two numbers.'; a + b}).doc()",
+)
+def doc(ctx: Context, closure: Closure) -> str:
+    return closure.code.doc

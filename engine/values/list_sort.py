@@ -1,0 +1,79 @@
+"""Sorting lists (spec/lists.md, section 7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cmp_to_key
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import NumArgumentsError, OperationError, TypeFailed
+from engine.functions.registry import method, type_name
+from engine.values.closure import Closure
+from engine.values.list import List
+from engine.values.list_walks import Walk
+from engine.values.ordering import keys
+
+if TYPE_CHECKING:
+    from engine.context import Context
+    from engine.values.thing import Value
+
+__all__: list[str] = []
+
+Thunk = Callable[[], Any]
+
+
+def _ordered(values: list[Value], reverse: bool) -> list[int]:
+    """The positions of the values in sorted order, stable in both directions."""
+    return sorted(range(len(values)), key=list(keys(values)).__getitem__, reverse=reverse)
+
+
+@method(
+    "list|tuple",
+    "sort",
+    "by?: lazy any, reverse?: lazy any",
+    doc="The items in order: ascending, or by what a closure gives for an item, or as a closure compares two.",
+    example="['b', 'a'].sort()",
+)
+def sort(ctx: Context, array: Any, by: Thunk | None = None, reverse: Thunk | None = None) -> List:
+    if ctx.sorting:
+        raise OperationError("a closure that sorts can't sort itself")
+    if len(array) <= 1:
+        return List(array)
+    closure: Closure | None = None
+    descending = False
+    if by is not None:
+        first = by()
+        if type(first) is bool and reverse is None:
+            descending = first
+        elif type(first) is Closure:
+            closure = first
+        else:
+            raise TypeFailed(f"sort() takes a closure as argument 1, not {type_name(first)}")
+    if closure is not None and len(closure.code.params) not in (1, 2):
+        raise NumArgumentsError("a closure that sorts takes one item, or two to compare")
+    if reverse is not None:
+        second = reverse()
+        if type(second) is not bool:
+            raise TypeFailed(f"sort() takes a bool as argument 2, not {type_name(second)}")
+        descending = second
+        if closure is not None and len(closure.code.params) == 2:
+            raise NumArgumentsError("sort() with a closure that compares takes no second argument")
+    items = list(array)
+    if closure is None:
+        return List([items[position] for position in _ordered(items, descending)])
+    ctx.sorting = True
+    try:
+        with Walk(ctx, closure, ()) as run:
+            if len(closure.code.params) == 1:
+                by_closure = [run(ctx, item) for item in items]
+                return List([items[position] for position in _ordered(by_closure, descending)])
+
+            def compare(left: Value, right: Value) -> int:
+                result = run(ctx, left, right)
+                if type(result) is not int:
+                    raise TypeFailed(f"a closure that compares gives an int, not {type_name(result)}")
+                return result
+
+            return List(sorted(items, key=cmp_to_key(compare)))
+    finally:
+        ctx.sorting = False
