@@ -28,7 +28,8 @@ OWNED = frozenset({List, Set})
 
 
 def _item_list(value: List) -> tuple[Value, ...]:
-    return tuple(value)
+    # A list may hold lists, which belong to the properties of a thing, when it came from that thing's values().
+    return tuple(value if SCALARS.issuperset(map(type, value)) else [nested(item) for item in value])
 
 
 def _item_set(value: Set) -> tuple[Value, ...]:
@@ -45,7 +46,7 @@ AS_ITEM: dict[type, Callable[[Any], Value]] = {List: _item_list, Set: _item_set,
 
 
 def _own_list(value: List | tuple[Value, ...], thing: Thing, key: str, spec: Restriction | None) -> List:
-    mine = List(value)
+    mine = List(value if SCALARS.issuperset(map(type, value)) else [nested(item) for item in value])
     mine.owner = weakref.ref(thing)
     mine.key = key
     mine.spec = spec
