@@ -77,6 +77,7 @@ class Collection:
         self.history: list[Any] | None = None  # commit history; None: off
         self.quotas: dict[str, int] = {}
         self.dirty: set[int] = set()  # ids of things that differ from the state on disk
+        self.saving = False  # its things are being packed for the state on disk
         self.change: Change | None = None  # the change that is being made in it
         self.fresh: list[Thing] = []  # things that got an id while a value is being packed
         self.unfilled: list[Thing] = []  # those of them that lie too deep in it to be packed with it
@@ -155,10 +156,14 @@ class Collection:
         """The first event of a watch: the thing as it is after a change; with the root come the definitions."""
         event = {"event": change_id, "thing": initial(thing, self), "collection": self.name}
         if thing is self.root:
-            event["enums"] = [enum.described() for enum in sorted(self.enums.values(), key=lambda enum: enum.id)]
+            event["enums"] = [enum.described(self) for enum in sorted(self.enums.values(), key=lambda enum: enum.id)]
             event["types"] = [type_.described() for type_ in sorted(self.types.values(), key=lambda type_: type_.id)]
             event["procedures"] = [self.procedures[name].described() for name in sorted(self.procedures)]
         return event
+
+    def enum_by_id(self, enum_id: int) -> Enum:
+        """The enum with that id; it must exist."""
+        return next(enum for enum in self.enums.values() if enum.id == enum_id)
 
     def type_by_id(self, type_id: int) -> Type:
         """The type with that id; it must exist."""

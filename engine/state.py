@@ -74,6 +74,7 @@ class StateWriter:
         gone += engine.dropped
         engine.dropped = []
         for collection in engine.collections.values():
+            collection.saving = True
             find = collection.find
             for thing_id in collection.index if whole else collection.dirty:
                 thing = find(thing_id)
@@ -83,6 +84,8 @@ class StateWriter:
                     things.append((thing_id, collection.id, self._pack(thing, collection)))
             collection.dirty = set()
         now = {(kind, key): self.packer.pack(tree) for saver in _SAVERS for kind, key, tree in saver(engine)}
+        for collection in engine.collections.values():
+            collection.saving = False
         definitions: list[tuple[str, int | str, bytes | None]] = [
             (kind, key, data) for (kind, key), data in now.items() if self.written.get((kind, key)) != data
         ]

@@ -4,6 +4,7 @@ from engine.functions import (  # noqa: F401
     base64,
     collections,
     conversion,
+    enums,
     errors,
     flow,
     introspection,

@@ -9,6 +9,7 @@ from engine.values import (  # noqa: F401
     list_readers,
     list_sort,
     list_walks,
+    member,
     mpdata,
     numbers,
     regex,
