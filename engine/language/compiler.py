@@ -351,7 +351,14 @@ class _Function:
                 return max((self.rank(part) for part in node.parts if not isinstance(part, str)), default=HARMLESS)
             case n.Call():
                 function = FUNCTIONS.get(node.name)
-                if function is None or function.special or function.runs_code or function.changes or function.right or function.alias:
+                if (
+                    function is None
+                    or function.special
+                    or function.runs_code
+                    or function.changes
+                    or function.right
+                    or function.alias
+                ):
                     return DISTURBING
                 return max((self.rank(argument) for argument in node.arguments), default=HARMLESS) or HARMLESS
             case n.Chain():
@@ -424,9 +431,11 @@ class _Function:
             case n.For():
                 self.loop(node, None)
             case n.Assign(operator=""):
+                first, mark = self.temporaries + 1, len(self.block)
                 value = self.expression(node.value)
                 self.emit(ast.Assign([self.store(node.name)], value))
                 self.assigned.add(node.name)
+                self.let_go(first, mark)
             case n.Return():
                 if node.deep is not None:
                     self.emit(ast.Expr(_call("set_result_deep", CTX, self.expression(node.deep))))
@@ -442,18 +451,27 @@ class _Function:
             case n.Continue():
                 self.emit(ast.Continue() if self.loops else ast.Raise(_call("ContinueSignal"), None))
             case _:
+                first, mark = self.temporaries + 1, len(self.block)
                 value = self.expression(node)
                 if isinstance(value, ast.Name):
-                    self.forget(value.id)
+                    self.unassign(value.id)
                 elif not isinstance(value, ast.Constant):
                     self.emit(ast.Expr(value))
+                self.let_go(first, mark)
 
-    def forget(self, temporary: str) -> None:
-        """Nobody wants a value that was just put into a temporary: a thing is to be gone when the last reference
-        to it goes."""
+    def unassign(self, temporary: str) -> None:
+        """Nobody wants the value that was just put into a temporary."""
         last = self.block[-1] if self.block else None
         if isinstance(last, ast.Assign) and isinstance(last.targets[0], ast.Name) and last.targets[0].id == temporary:
             self.block[-1] = ast.Expr(last.value)
+
+    def let_go(self, first: int, mark: int) -> None:
+        """After a statement: empty the temporaries from number `first` on that were assigned since the place `mark` of
+        the block. A thing is to be gone when the last reference to it goes."""
+        if self.temporaries >= first:
+            used = sorted(_stored_temporaries(self.block[mark:], first))
+            if used:
+                self.emit(ast.Assign([ast.Name(name, _STORE) for name in used], NIL))
 
     def store(self, name: str) -> ast.expr:
         """A variable as the target of an assignment."""
