@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import functions as _functions  # noqa: F401  (registers every function)
 from engine import values as _values  # noqa: F401  (registers every kind of value, with its methods)
-from engine.change import Change
+from engine.change import Change, Internal, Job
 from engine.collection import Collection
 from engine.context import Caller, Context
 from engine.counters import Counters
@@ -28,6 +28,7 @@ from engine.errors import (
     OperationError,
     TypeFailed,
 )
+from engine.functions.history import record_commit
 from engine.functions.registry import type_name
 from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
@@ -269,7 +270,7 @@ class Engine:
             self.counters.queries += 1
             self.counters.queries_failed += 1
             return Outcome(None, error)
-        return self.execute(where, caller, compiled.run, frame, compiled.changes)
+        return self.execute(where, caller, compiled.run, frame, compiled.changes, code=code)
 
     def run(self, caller: Caller, scope: str, procedure: Any, arguments: Any = None) -> Outcome:
         """Run a procedure for a caller: `arguments` is a list (by position), a map (by name) or None; never raises."""
@@ -314,8 +315,10 @@ class Engine:
         changes: bool,
         *,
         by_request: bool = False,
+        code: str = "",
     ) -> Outcome:
-        """Run compiled code; never raises. `by_request`: it is a procedure, run by a request."""
+        """Run compiled code; never raises. `by_request`: it is a procedure, run by a request; `code` is the text of a
+        query, for the history of commits."""
         began = self.timer()
         ctx = Context(self, scope, caller, scope.root)
         if by_request:
@@ -340,6 +343,8 @@ class Engine:
             log.exception("internal error in a query")
             error = InternalError("the server failed at this query; its log says more")
         value = None
+        if ctx.commit is not None:
+            record_commit(ctx, code, None if error is None else error.message)
         frame.clear()
         ctx.frames.clear()
         if ctx.loose is not None:
@@ -431,6 +436,11 @@ class Engine:
         """For quiet moments: a step, some milliseconds, of the search for things that nothing can reach any more; the
         outcome to be announced when some were removed. While `garbage.busy`, the search is not over."""
         return self.garbage.step()
+
+    def record_internal(self, change: Change, job: Job) -> None:
+        """Note a mutation of a change's scope that only the log sees."""
+        scope = self.scope_by_id(change.scope)
+        change.mutations.append((scope.root.id if scope.root is not None else 0, Internal(job)))
 
     def take_gone(self) -> list[int]:
         """The ids of things that are gone, once."""

@@ -186,13 +186,18 @@ def _save_engine(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
 
 
 def _scope_settings(scope: Any) -> dict[str, Any]:
-    return {"deep": scope.deep, "time_zone": scope.time_zone, "access": list(scope.access.items())}
+    settings = {"deep": scope.deep, "time_zone": scope.time_zone, "access": list(scope.access.items())}
+    if getattr(scope, "history", None) is not None:
+        settings["history"] = scope.history
+    return settings
 
 
 def _load_settings(scope: Any, tree: dict[str, Any]) -> None:
     scope.deep = tree["deep"]
     scope.time_zone = tree["time_zone"]
     scope.access = dict(tree["access"])
+    if "history" in tree:
+        scope.history = tree["history"]
 
 
 @loads("engine")

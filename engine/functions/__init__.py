@@ -7,6 +7,7 @@ from engine.functions import (  # noqa: F401
     enums,
     errors,
     flow,
+    history,
     introspection,
     json,
     lists,
