@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.values.list import List
@@ -27,11 +27,7 @@ if TYPE_CHECKING:
     from engine.engine import Engine, Outcome
     from engine.values.thing import Value
 
-__all__ = ["ROOTS", "Garbage", "empty", "untangle"]
-
-ROOTS: list[Callable[[Collection], Iterable[Value]]] = [lambda collection: (collection.root,)]
-"""What a collection holds on to, apart from what is found in that: functions that give values, such as the members of
-its enums and the arguments of its tasks."""
+__all__ = ["Garbage", "empty", "untangle"]
 
 STEP = 10_000  # values to look at in one step: a few milliseconds
 MAX_YOUNG = 200_000  # objects that CPython's collector may look at in one step: some 20 milliseconds
@@ -175,8 +171,7 @@ class _Search:
         marked = self.marked
         while limit > 0:
             if not self.grey:
-                for roots in ROOTS:
-                    self._mark_held(roots(self.collection))
+                self._mark_held(_roots(self.collection))
             if self.grey:
                 limit = self._mark(limit)
             elif self.ids:
@@ -222,6 +217,15 @@ class _Search:
                 self._mark_held(value.items)
             else:
                 self._mark_held(_referents(value))
+
+
+def _roots(collection: Collection) -> Iterator[Value]:
+    """What a collection holds on to by itself: its root, the members of its enums, and its tasks."""
+    yield collection.root
+    for enum in collection.enums.values():
+        for member in enum.members.values():
+            yield member.value
+    yield from collection.tasks.values()
 
 
 _HOLDERS = frozenset({Thing, Instance, List, Set, tuple})

@@ -259,6 +259,7 @@ def del_enum(ctx: Context, name: str) -> None:
         if _in_use(enum, member):
             raise OperationError(f"the member {member} of the enum {name} is in use")
     del home.enums[name]
+    enum.members.clear()  # they refer to the enum: without this, what they hold would stay
     home.record({"del_enum": enum.id})
 
 
@@ -389,7 +390,8 @@ def _mod_enum_ren(replay: Replay, _: Any, made: dict[str, Any]) -> None:
 
 @replays("del_enum")
 def _del_enum(replay: Replay, _: Any, enum_id: int) -> None:
-    del replay.home.enums[replay.home.enum_by_id(enum_id).name]
+    enum = replay.home.enums.pop(replay.home.enum_by_id(enum_id).name)
+    enum.members.clear()
 
 
 @replays("rename_enum")

@@ -41,6 +41,16 @@ def test_what_a_cycle_held_stays_where_something_else_holds_it(query: Query, eng
     assert query("thing(3).m") == 2
 
 
+def test_members_of_enums_and_what_they_hold_stay(query: Query, outcome: Query, engine: Engine) -> None:
+    query("set_enum('E', {A: {l: [{}]}, B: {}}); .a = {e: E{B}}; E{A}.value().me = E{A}.value(); nil")
+    before = stored(engine)
+    assert len(before) == 5
+    assert collect(engine) == []
+    assert stored(engine) == before
+    assert sorted(outcome(".a = nil; del_enum('E')").deleted) == sorted(before.keys() - {1, 2, 3})
+    assert [outcome.deleted for outcome in collect(engine)] == [[2, 3]]
+
+
 def test_what_only_the_root_reaches_through_others_stays(query: Query, engine: Engine) -> None:
     query(".a = {}; .a.me = .a; .b = {l: [[set(.a)]]}; .s = set({t: {u: {}}}); .f = |x| x; .r = /x/; .e = err(); nil")
     before = stored(engine)
