@@ -66,6 +66,7 @@ class Garbage:
         self._tidy = False  # the search is over, other objects are yet to be looked at
         self._began_at = -1  # the last change before the last search
         self._frozen_id = 0  # things with lower ids are out of the sight of CPython's collector
+        _SEARCHES.add(self)
 
     @property
     def busy(self) -> bool:
@@ -105,7 +106,8 @@ class Garbage:
     def freeze(self) -> None:
         """Take all objects that there are out of the sight of CPython's collector: what was loaded stays."""
         gc.freeze()
-        self._frozen_id = self.engine.next_id
+        for garbage in _SEARCHES:
+            garbage._frozen_id = garbage.engine.next_id
 
     def _sweep(self, collection: Collection, ids: list[int]) -> Outcome | None:
         """Remove the things with these ids, which nothing can reach."""
@@ -132,17 +134,21 @@ class Garbage:
     def _collect_others(self) -> None:
         """Free the cycles that CPython's own collector finds among other objects than things, if they are few enough
         for a short pause; then never look at the survivors again."""
-        engine = self.engine
         if gc.get_count()[0] <= MAX_YOUNG:
             # As long as these are referred to, they and all that they hold are none of its business.
             kept = [
                 thing
-                for collection in engine.collections.values()
-                for thing in map(collection.find, range(self._frozen_id, engine.next_id))
+                for garbage in _SEARCHES
+                for collection in garbage.engine.collections.values()
+                for thing in map(collection.find, range(garbage._frozen_id, garbage.engine.next_id))
             ]
             gc.collect()
             del kept
         self.freeze()
+
+
+_SEARCHES: weakref.WeakSet[Garbage] = weakref.WeakSet()
+"""Those of all engines of the process, for they share CPython's collector."""
 
 
 class _Search:
