@@ -71,6 +71,8 @@ class Collection:
         self.index: dict[int, ThingRef] = {}
         self.types: dict[str, Type] = {}
         self.enums: dict[str, Enum] = {}
+        self.reserved_type_ids: dict[str, int] = {}  # by name, those of deleted types too
+        self.next_type_id = 0
         self.procedures: dict[str, Procedure] = {}
         self.rooms: dict[int, Any] = {}  # room id -> weak reference to the room
         self.tasks: dict[int, Any] = {}
@@ -154,10 +156,12 @@ class Collection:
 
     def initial_event(self, thing: Thing, change_id: int) -> dict[str, Any]:
         """The first event of a watch: the thing as it is after a change; with the root come the definitions."""
+        from engine.types.info import described
+
         event = {"event": change_id, "thing": initial(thing, self), "collection": self.name}
         if thing is self.root:
             event["enums"] = [enum.described(self) for enum in sorted(self.enums.values(), key=lambda enum: enum.id)]
-            event["types"] = [type_.described() for type_ in sorted(self.types.values(), key=lambda type_: type_.id)]
+            event["types"] = [described(type_) for type_ in sorted(self.types.values(), key=lambda type_: type_.id)]
             event["procedures"] = [self.procedures[name].described() for name in sorted(self.procedures)]
         return event
 

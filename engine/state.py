@@ -34,7 +34,7 @@ Saver = Callable[["Engine"], Iterable[tuple[str, "int | str", Any]]]
 
 _SAVERS: list[Saver] = []
 _LOADERS: dict[str, Callable[[Replay, Any, Any], None]] = {}
-_ORDER = ("engine", "user", "collection", "type", "relation", "enum", "procedure", "room", "task")
+_ORDER = ("engine", "user", "collection", "type_ids", "type", "enum", "procedure", "room", "task")
 """The order in which kinds of definitions are loaded; kinds that are not here come after these."""
 
 S = TypeVar("S", bound=Callable[..., Any])
@@ -121,6 +121,8 @@ def load(engine: Engine, state: State) -> None:
                 scope_id = int(key.partition(":")[0])
                 replay.home = engine.collection_by_id(scope_id) if scope_id else None
             _LOADERS[kind](replay, key, log_unpack(data))
+    for finish in replay.later:
+        finish()
     _load_things(engine, replay, state.things)
     engine.last_change = state.change_id
     engine.gone.clear()

@@ -1,0 +1,79 @@
+"""Types described: `type_info`, and what watchers of a root are told (spec/types.md, sections 7 and 9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.types.definition import Definition
+    from engine.types.type import Type
+
+__all__ = ["described", "field_list", "info"]
+
+
+def field_list(type_: Type) -> list[list[Any]]:
+    """`[name, definition]` of each field, the id's name first."""
+    fields: list[list[Any]] = [] if type_.id_name is None else [[type_.id_name, "#"]]
+    return fields + [[name, written(definition)] for name, definition in type_.fields.items()]
+
+
+def written(definition: Definition) -> Any:
+    """A definition as written: a text, or the structure of nested definitions."""
+    if definition.inner is None:
+        return definition.text
+    inner = definition.inner
+    shown: dict[str, Any] = dict(map(tuple, field_list(inner)))  # type: ignore[arg-type]
+    shown |= {name: closure.code.compact for name, closure in inner.methods.items()}
+    return [shown] if definition.many else shown
+
+
+def _relations(type_: Type) -> dict[str, Any]:
+    return {
+        name: {
+            "type": relation.other.name,
+            "property": relation.other_field,
+            "definition": relation.other.fields[relation.other_field].text,
+        }
+        for name, relation in type_.relations.items()
+    }
+
+
+def _methods(type_: Type, definitions: bool) -> dict[str, Any]:
+    shown = {}
+    for name, closure in type_.methods.items():
+        code = closure.code
+        shown[name] = {"doc": code.doc}
+        if definitions:
+            shown[name]["definition"] = code.pretty
+        shown[name] |= {"with_side_effects": code.has_effects, "arguments": list(code.params)}  # type: ignore[dict-item]
+    return shown
+
+
+def info(type_: Type, definitions: bool) -> dict[str, Any]:
+    """What `type_info` shows; the code of methods only with `definitions`."""
+    return {
+        "type_id": type_.id,
+        "name": type_.name,
+        "wrap_only": type_.wrap_only,
+        "hide_id": type_.hide_id,
+        "auto_index": type_.auto_index,
+        "created_at": type_.created_at,
+        "modified_at": type_.modified_at,
+        "fields": field_list(type_),
+        "methods": _methods(type_, definitions),
+        "relations": _relations(type_),
+    }
+
+
+def described(type_: Type) -> dict[str, Any]:
+    """What the first event of a watch of the root tells."""
+    return {
+        "type_id": type_.id,
+        "name": type_.name,
+        "wrap_only": type_.wrap_only,
+        "created_at": type_.created_at,
+        "modified_at": type_.modified_at,
+        "fields": field_list(type_),
+        "methods": _methods(type_, False),
+        "relations": _relations(type_),
+    }
