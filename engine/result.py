@@ -113,11 +113,12 @@ def _show_thing(thing: Thing, made: Result, deep: int) -> Tree:
     return show_properties(thing, made, deep, "#", thing.items())
 
 
-def show_properties(thing: Thing, made: Result, deep: int, id_key: str | None, items: Any) -> Tree:
-    """A thing with the given properties; its id under `id_key`, or left out where that is None."""
+def show_properties(thing: Thing, made: Result, deep: int, id_key: str | None, items: Any, only_key: str = "#") -> Tree:
+    """A thing with the given properties; its id under `id_key`, or left out where that is None. Where only the id is
+    shown, it is under `only_key`."""
     made.check_size()
     if deep <= 0 or id(thing) in made.path:
-        return made.id_only(thing.id, id_key or "#")
+        return made.id_only(thing.id, only_key)
     tree: dict[str, Tree] = {}
     if thing.id and id_key is not None and not made.no_ids:
         tree[id_key] = thing.id
@@ -138,7 +139,7 @@ def show_properties(thing: Thing, made: Result, deep: int, id_key: str | None, i
 @shows(Instance)
 def _show_instance(thing: Instance, made: Result, deep: int) -> Tree:
     type_ = thing.kind
-    return show_properties(thing, made, deep, type_.shown_id, thing.items())
+    return show_properties(thing, made, deep, type_.shown_id, thing.items(), type_.id_name or "#")
 
 
 @shows(Closure)

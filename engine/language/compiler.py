@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import LanguageError, ValueFailed
 from engine.functions import flow
-from engine.functions.registry import FUNCTIONS, METHODS, Function, Method
+from engine.functions.registry import FUNCTIONS, METHODS, STEPWISE, Function, Method
 from engine.language import nodes as n
 from engine.language import runtime
 from engine.language.analysis import analyse
@@ -887,6 +887,9 @@ class _Function:
     def call_method(self, value: ast.expr, link: n.CallMethod) -> ast.expr:
         name, arguments = link.name, link.arguments
         methods = METHODS.get(name, NO_METHODS)
+        ranks = [self.rank(argument) for argument in arguments]
+        if name in STEPWISE and len(arguments) > 1 and any(ranks[1:]):
+            methods = STEPWISE[name]
         table = self.unit.constant(methods)
         lazy = {
             index
@@ -894,7 +897,6 @@ class _Function:
             for index in range(len(arguments))
             if method.arguments and method.argument(index).lazy
         }
-        ranks = [self.rank(argument) for argument in arguments]
         if not lazy and all(rank == INERT for rank in ranks):
             built = self.expressions(arguments)
             return _call("call_method", CTX, value, table, _const(name), *built)
@@ -976,7 +978,8 @@ class _Function:
                 if function is not None
                 else set()
             )
-            return self.invoke(callee, NIL, arguments, lazy, False)
+            disturbing = any(self.rank(argument) == DISTURBING for argument in arguments)
+            return self.invoke(callee, NIL, arguments, lazy, disturbing)
         if self.unit.scope not in function.scopes:
             return _call("wrong_scope", CTX, _const(name))
         if function.right:

@@ -471,8 +471,6 @@ class _Parser:
             definition = Definition("base")
             definition.base = core
             return definition
-        if "<" in core:
-            raise ValueFailed(f"the definition {_shown(source)} has no closing >")
         subject = self._subject(core)
         definition = Definition("enum" if isinstance(subject, Enum) else "type")
         definition.subject = subject

@@ -280,6 +280,8 @@ def _mod(mod: Modification) -> None:
     if type(definition) is str and definition == "#":
         raise TypeFailed(f"the field {name} can't become the name of the id")
     mod.unrelated(name)
+    if type_.wrap_only:
+        mod.count(4, 4)
     closure = mod.arguments[2]() if len(mod.arguments) > 2 else None
     if len(mod.arguments) > 2 and type(closure) is not Closure:
         raise TypeFailed(f"mod_type() takes a closure as argument 5, not {type_name(closure)}")

@@ -138,12 +138,12 @@ class Type:
         if stored is not old:
             release(old)
         thing.props[place] = stored
+        if relation is not None:
+            relation.changed(ctx, thing, before, stored)  # first: a new thing is told with its side of it
         if thing.id:
             ctx.record(thing.id, {"set": {name: pack(stored, ctx.scope)}})  # type: ignore[arg-type]
             if definition.core == "things" and type(stored) is Thing and stored.kind is not None:
                 ctx.scope.record_internal(stored.id, {"restrict": stored.kind.packed})  # type: ignore[union-attr]
-        if relation is not None:
-            relation.changed(ctx, thing, before, stored)
         return stored
 
     def replace_members(self, ctx: Context, holder: Instance, target: Set, wanted: Set) -> Set:
@@ -162,6 +162,34 @@ class Type:
         if relation is not None:
             relation.changed(ctx, holder, before, target)
         return target
+
+    def members_changed(
+        self, ctx: Context, holder: Instance, target: Set, added: list[Instance], removed: list[Instance]
+    ) -> None:
+        """Things were put into the set of a field, or taken out of it: a relation follows."""
+        relation = self.relations.get(target.key)
+        if relation is not None:
+            self.check_unrelated(holder, target.key, target)
+            before = [thing for thing in target.items if thing not in added] + removed
+            relation.changed(ctx, holder, before, target)
+
+    def assign(self, ctx: Context, thing: Instance, source: Thing) -> None:
+        """Copy the properties of a thing into an instance that may be changed; nothing is changed on error."""
+        if type(source) is Instance and source.kind is not self:
+            raise TypeFailed(f"{describe(source)} is no {self.name}")
+        items = list(source.items())
+        for name, value in items:
+            definition = self.fields.get(name)
+            if definition is None:
+                raise LookupFailed(f"{describe(thing)} has no property {name[:80]!r}")
+            if name in self.relations:
+                raise TypeFailed(f"the property {name} has a relation: set it by itself")
+            definition.check(value)
+            held = thing.props[self.positions[name]]
+            if type(held) in OWNED and held.lock:
+                raise OperationError(f"the property {name} can't be replaced while it is in use")
+        for name, value in items:
+            self.set_field(ctx, thing, name, value)
 
     # --- calls -------------------------------------------------------------------------------------------------------
 

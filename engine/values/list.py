@@ -48,6 +48,10 @@ class List(list[Any]):
         self.owner = None
         self.spec = None
 
+    def restriction(self) -> Restriction | None:
+        """What its place demands of the items, as long as it has not been replaced there."""
+        return self.spec
+
 
 register_kind("list", List)
 KINDS["array"] = frozenset({List, tuple})

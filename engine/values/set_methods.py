@@ -263,6 +263,8 @@ def add_members(ctx: Context, target: Set, things: list[Thing]) -> None:
     if len(target) + len(things) > MAX_ARRAY_ITEMS:
         raise OperationError(f"a set can have at most {MAX_ARRAY_ITEMS} things")
     holder = target.holder()
+    if type(holder) is Instance:
+        holder.kind.check_unrelated(holder, target.key, things)
     if holder is not None and holder.id:
         trees = pack(tuple(things), ctx.scope)  # type: ignore[arg-type]
         ctx.record(holder.id, {"add": {target.key: trees}})
