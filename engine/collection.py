@@ -110,8 +110,6 @@ class Collection:
         """A value could not be packed: what got an id by that loses it, and mutations noted since are dropped."""
         for thing in self.fresh:
             del self.index[thing.id]
-            if type(thing) is Instance:
-                thing.kind.leave(thing)
             thing.id = 0
         self.fresh.clear()
         self.unfilled.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.errors import LookupFailed, TypeFailed
@@ -44,17 +45,23 @@ def root(ctx: Context) -> Thing | None:
     return ctx.root
 
 
-@function("set", "things*: any", doc="A new set of the things given, or of those in a list.", example="set({}, {})")
-def set_(ctx: Context, *things: Value) -> Set:
-    if len(things) == 1:
-        if type(things[0]) is Set:
-            return things[0]
-        if type(things[0]) in (List, tuple):
-            things = things[0]
-    for value in things:
-        if not isinstance(value, Thing):
-            raise TypeFailed(f"a set holds things only, not {type_name(value)}")
-    return Set(things)
+@function(
+    "set", "things*: lazy any", doc="A new set of the things given, or of those in a list.", example="set({}, {})"
+)
+def set_(ctx: Context, *things: Callable[[], Value]) -> Set:
+    if len(things) != 1:
+        return Set([_member(thing()) for thing in things])
+    value = things[0]()
+    if type(value) is Set:
+        return value
+    return Set([_member(item) for item in (value if type(value) in (List, tuple) else (value,))])
+
+
+def _member(value: Value) -> Thing:
+    """The value, as a member of a set."""
+    if isinstance(value, Thing):
+        return value
+    raise TypeFailed(f"a set holds things only, not {type_name(value)}")
 
 
 @function(

@@ -28,7 +28,7 @@ MAX_FOUND = 255  # the largest limit of a search
     "thing",
     "copy",
     "deep?: int",
-    doc="A new plain thing with the same properties; things in it are copied too where deep, 1 at first, is more.",
+    doc="A new plain thing with the same properties; with a deep of more than 1, things in it are copied too.",
     example="{name: 'Iris', dog: {name: 'Rex'}}.copy(2)",
 )
 def copy(ctx: Context, thing: Thing, deep: int = 1) -> Value:
@@ -53,8 +53,8 @@ def dup(ctx: Context, thing: Thing, deep: int = 1) -> Value:
     "thing",
     "equals",
     "other: any, deep?: int",
-    doc="Does another thing have the same properties with equal values? Things in them are compared by their"
-    " properties too, as far as deep, 1 at first, reaches.",
+    doc="Does another thing have the same properties with equal values, where things in them are compared in the same"
+    " way as far as deep (1) reaches?",
     example="{name: 'Iris'}.equals({name: 'Iris'})",
 )
 def equals(ctx: Context, thing: Thing, other: Value, deep: int = 1) -> bool:
@@ -92,8 +92,8 @@ def _same(one: Thing, other: Thing, deep: int, known: set[tuple[int, int, int]])
     "thing",
     "search",
     "needle: thing, options?: thing",
-    doc="The places where a thing is found: a list of things with parent, parent_type, key and key_type. Options: deep"
-    " (how many levels of things, 1 at first) and limit (how many places, 1 at first).",
+    doc="A list of the places where another thing is found, each with parent, parent_type, key and key_type, with the"
+    " options deep (1) and limit (1).",
     example=".search({}, {deep: 3, limit: 10})",
 )
 def search(ctx: Context, thing: Thing, needle: Thing, options: Thing | None = None) -> List:
@@ -134,7 +134,8 @@ class _Search:
         self.told: set[Thing] = set()  # the things whose own places were given
 
     def places(self, parent: Thing, levels: int) -> Iterator[tuple[Thing, str, Value]]:
-        """Where the needle is found: the thing, the key, and the property's value."""
+        """Where the needle is found: the thing, the key, and what holds it there: the property's value, or an array in
+        that."""
         if self.walked.get(parent, 0) >= levels:
             return
         self.walked[parent] = levels
@@ -143,19 +144,20 @@ class _Search:
         for key, value in parent.items():
             if type(value) in SCALARS:
                 continue
-            for held in _things_in(value):
+            for held, container in _things_in(value, value):
                 if fresh and held is self.needle:
-                    yield parent, key, value
+                    yield parent, key, container
                 if levels > 1:
                     yield from self.places(held, levels - 1)
 
 
-def _things_in(value: Value) -> Iterator[Thing]:
-    """The things in a property's value, those in arrays and sets included."""
+def _things_in(value: Value, container: Value) -> Iterator[tuple[Thing, Value]]:
+    """The things in a property's value, those in arrays and sets included, each with what holds it."""
     if isinstance(value, Thing):
-        yield value
+        yield value, container
     elif type(value) is Set:
-        yield from value.items
+        for thing in value.items:
+            yield thing, value
     elif type(value) in (List, tuple):
         for item in value:
-            yield from _things_in(item)
+            yield from _things_in(item, value)
