@@ -25,4 +25,5 @@ from engine.values import (  # noqa: F401
     thing_methods,
     thing_walks,
     thing_watch,
+    wrapped,
 )
