@@ -23,7 +23,7 @@ of arguments, for methods that mutate whether they may, then each argument's kin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from engine.errors import NumArgumentsError, TypeFailed
@@ -31,12 +31,14 @@ from engine.errors import NumArgumentsError, TypeFailed
 __all__ = [
     "FUNCTIONS",
     "METHODS",
+    "STEPWISE",
     "Argument",
     "Function",
     "Method",
     "function",
     "method",
     "register_kind",
+    "stepwise",
     "type_name",
 ]
 
@@ -216,7 +218,9 @@ FUNCTIONS: dict[str, Function] = {}
 METHODS: dict[str, dict[type, Method]] = {}
 """Every method by name, then by the Python class of its receiver."""
 
-_declared: list[tuple[str, Method]] = []
+STEPWISE: dict[str, dict[type, Method]] = {}
+"""Methods whose later arguments see what the earlier ones did. They stand in for those of the same name in `METHODS`
+where there are several arguments, and receive thunks."""
 
 
 def function(
@@ -276,6 +280,18 @@ def method(
             for cls in KINDS[receiver]:
                 assert cls not in METHODS.setdefault(name, {}), (receiver, name)
                 METHODS[name][cls] = entry
+        return run
+
+    return declare
+
+
+def stepwise(name: str) -> Callable[[F], F]:
+    """Declare how a method runs that does its work argument by argument: it takes thunks for them."""
+
+    def declare(run: F) -> F:
+        for cls, entry in METHODS[name].items():
+            arguments = tuple(replace(argument, lazy=True) for argument in entry.arguments)
+            STEPWISE.setdefault(name, {})[cls] = replace(entry, arguments=arguments, run=run)
         return run
 
     return declare

@@ -404,8 +404,9 @@ def set_item(ctx: Context, value: Value, index: Value, operator: str, item: Valu
     if operator:
         old = value[index]
         item = BINARY[operator](old, item)
-    if value.spec is not None:
-        value.spec.check(item)
+    spec = value.restriction()
+    if spec is not None:
+        spec.check(item)
     item = nested(item)
     holder = value.holder()
     if holder is not None and holder.id:
@@ -482,9 +483,10 @@ def set_slice(ctx: Context, array: List, first: Value, stop: Value, step: Value,
     ctx.allow(array)
     bounds = slice_bounds(len(array), first, stop, 1)
     count = len(bounds)
-    if array.spec is not None:
+    spec = array.restriction()
+    if spec is not None:
         for item in items:
-            array.spec.check(item)
+            spec.check(item)
     items = list(items)
     ctx.check_growth(array, len(items) - count)
     holder = array.holder()

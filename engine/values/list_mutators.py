@@ -6,11 +6,12 @@ was checked that the list may be changed (`Context.allow`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress, islice
 from typing import TYPE_CHECKING
 
 from engine.errors import LookupFailed
-from engine.functions.registry import method
+from engine.functions.registry import method, stepwise
 from engine.limits import INT_MAX
 from engine.snapshot import pack
 from engine.values.closure import Closure
@@ -27,26 +28,28 @@ __all__ = ["accepted", "splice_items"]
 
 
 def accepted(array: List, items: Sequence[Value]) -> list[Value]:
-    """The items in the form in which an array holds them; TypeError or ValueError when the list takes one not."""
-    spec = array.spec
-    if spec is not None and array.holder() is not None:
-        for item in items:
-            spec.check(item)
+    """The items in the form in which an array holds them; TypeError or ValueError when the list does not take one."""
+    if array.spec is not None:
+        spec = array.restriction()
+        if spec is not None:
+            for item in items:
+                spec.check(item)
     return [nested(item) for item in items]
 
 
-def splice_items(ctx: Context, array: List, index: int, count: int, items: list[Value]) -> list[Value]:
-    """Replace items of a list by others and record it; gives those that went."""
+def splice_items(ctx: Context, array: List, index: int, count: int, items: list[Value]) -> None:
+    """Replace `count` items of a list by others, which it takes, and record it."""
     ctx.check_growth(array, len(items) - count)
-    holder = array.holder()
-    packed = None
-    if holder is not None and holder.id:
-        packed = [pack(item, ctx.scope, 1) for item in items]  # type: ignore[arg-type]
-    removed = array[index : index + count]
+    if array.owner is not None:
+        _record(ctx, array, index, count, items)
     array[index : index + count] = items
-    if packed is not None and holder is not None:
-        ctx.record(holder.id, {"splice": {array.key: [index, count, *packed]}})
-    return removed
+
+
+def _record(ctx: Context, array: List, index: int, count: int, items: list[Value]) -> None:
+    holder = array.holder()
+    if holder is not None and holder.id:
+        trees = pack(tuple(items), ctx.scope) if items else ()  # type: ignore[arg-type]
+        ctx.record(holder.id, {"splice": {array.key: [index, count, *trees]}})
 
 
 @method(
@@ -54,6 +57,26 @@ def splice_items(ctx: Context, array: List, index: int, count: int, items: list[
 )
 def push(ctx: Context, array: List, *values: Value) -> int:
     splice_items(ctx, array, len(array), 0, accepted(array, values))
+    return len(array)
+
+
+@stepwise("push")
+def push_stepwise(ctx: Context, array: List, *values: Callable[[], Value]) -> int:
+    """`push` of several values: each is appended before the next one is evaluated."""
+    length = len(array)
+    array.lock += 1
+    try:
+        for value in values:
+            items = accepted(array, (value(),))
+            ctx.check_growth(array, 1)
+            array += items
+        if array.owner is not None:
+            _record(ctx, array, length, 0, array[length:])
+    except BaseException:
+        del array[length:]
+        raise
+    finally:
+        array.lock -= 1
     return len(array)
 
 
@@ -68,14 +91,18 @@ def unshift(ctx: Context, array: List, *values: Value) -> int:
 def pop(ctx: Context, array: List) -> Value:
     if not array:
         raise LookupFailed("an empty list has no last item to remove")
-    return splice_items(ctx, array, len(array) - 1, 1, [])[0]
+    item = array[-1]
+    splice_items(ctx, array, len(array) - 1, 1, [])
+    return item
 
 
 @method("list", "shift", mutates=True, doc="Removes the first item and gives it.", example="[1, 2].shift()")
 def shift(ctx: Context, array: List) -> Value:
     if not array:
         raise LookupFailed("an empty list has no first item to remove")
-    return splice_items(ctx, array, 0, 1, [])[0]
+    item = array[0]
+    splice_items(ctx, array, 0, 1, [])
+    return item
 
 
 @method("list", "splice", "index: int, count: int, values*: any", mutates=True,
@@ -91,9 +118,10 @@ def splice(ctx: Context, array: List, index: int, count: int, *values: Value) ->
     index = min(index, length)
     count = max(0, min(count, length - index))
     items = accepted(array, values)
-    if not count and not items:
-        return List()
-    return List(splice_items(ctx, array, index, count, items))
+    removed = List(array[index : index + count])
+    if count or items:
+        splice_items(ctx, array, index, count, items)
+    return removed
 
 
 @method("list", "extend", "items: list|tuple", mutates=True, doc="Appends the items of an array; gives the new length.",
@@ -135,29 +163,23 @@ def clear(ctx: Context, array: List) -> None:
         doc="Removes the items that make a closure true, at most a number of them; gives a list of the removed.",
         example="[1, 2, 3].remove(|x| x > 1)")  # fmt: skip
 def remove(ctx: Context, array: List, closure: Closure, limit: int = INT_MAX) -> List:
-    found: list[int] = []
-    wanted = min(len(closure.code.params), 2)
     with Walk(ctx, closure, array) as run:
-        if limit > 0:
-            for index, result in enumerate(results(ctx, closure, run, array)):
-                if result:
-                    found.append(index)
-                    if len(found) >= limit:
-                        break
-        elif limit < 0:
-            for index in range(len(array) - 1, -1, -1):
-                if run(ctx, *(array[index], index)[:wanted]):
-                    found.append(index)
-                    if len(found) >= -limit:
-                        break
-            found.reverse()
-    removed = List([array[index] for index in found])
+        places = range(len(array))
+        passing: Iterable[int]
+        if limit >= 0:
+            passing = compress(places, results(ctx, closure, run, array))
+        else:
+            places = places[::-1]
+            wanted = len(closure.code.params)
+            passing = (place for place in places if run(ctx, *(array[place], place)[:wanted]))
+        found = sorted(islice(passing, min(abs(limit), len(array))))
+    removed = List([array[place] for place in found])
     if not found:
         return removed
     holder = array.holder()
     if holder is not None and holder.id:
-        for index in reversed(found):
-            ctx.record(holder.id, {"splice": {array.key: [index, 1]}})
+        for place in reversed(found):  # the last one first: those before it keep their places
+            ctx.record(holder.id, {"splice": {array.key: [place, 1]}})
     gone = set(found)
-    array[:] = [item for index, item in enumerate(array) if index not in gone]
+    array[:] = [item for place, item in enumerate(array) if place not in gone]
     return removed

@@ -209,7 +209,8 @@ def join(ctx: Context, array: Array, separator: Callable[[], Value] | None = Non
     example="[1, 2, 3].restriction()",
 )
 def restriction(ctx: Context, array: List) -> str | None:
-    return None if array.spec is None else array.spec.text
+    spec = array.restriction()
+    return None if spec is None else spec.text
 
 
 @method(

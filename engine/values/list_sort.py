@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cmp_to_key
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import NumArgumentsError, OperationError, TypeFailed
@@ -22,9 +23,12 @@ __all__: list[str] = []
 Thunk = Callable[[], Any]
 
 
-def _ordered(values: list[Value], reverse: bool) -> list[int]:
-    """The positions of the values in sorted order, stable in both directions."""
-    return sorted(range(len(values)), key=list(keys(values)).__getitem__, reverse=reverse)
+def _ordered(items: list[Value], values: Sequence[Value], *, descending: bool) -> List:
+    """The items in the order of the values that belong to them, stable in both directions."""
+    compared = keys(values)
+    if compared is items:
+        return List(sorted(items, reverse=descending))
+    return List([items[place] for place in sorted(range(len(items)), key=compared.__getitem__, reverse=descending)])
 
 
 @method(
@@ -36,7 +40,7 @@ def _ordered(values: list[Value], reverse: bool) -> list[int]:
 )
 def sort(ctx: Context, array: Any, by: Thunk | None = None, reverse: Thunk | None = None) -> List:
     if ctx.sorting:
-        raise OperationError("a closure that sorts can't sort itself")
+        raise OperationError("sort() can't be called by a closure that sorts")
     if len(array) <= 1:
         return List(array)
     closure: Closure | None = None
@@ -60,13 +64,12 @@ def sort(ctx: Context, array: Any, by: Thunk | None = None, reverse: Thunk | Non
             raise NumArgumentsError("sort() with a closure that compares takes no second argument")
     items = list(array)
     if closure is None:
-        return List([items[position] for position in _ordered(items, descending)])
+        return _ordered(items, items, descending=descending)
     ctx.sorting = True
     try:
-        with Walk(ctx, closure, ()) as run:
+        with Walk(ctx, closure, tuple(items)) as run:
             if len(closure.code.params) == 1:
-                by_closure = [run(ctx, item) for item in items]
-                return List([items[position] for position in _ordered(by_closure, descending)])
+                return _ordered(items, list(map(run, repeat(ctx), items)), descending=descending)
 
             def compare(left: Value, right: Value) -> int:
                 result = run(ctx, left, right)

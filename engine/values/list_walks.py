@@ -7,12 +7,14 @@ list can't be changed meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import repeat
+from itertools import compress, repeat
+from itertools import count as count_up
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import LookupFailed, TypeFailed
 from engine.functions.registry import method, type_name
-from engine.language.operators import add
+from engine.language.operators import integer
+from engine.limits import INT_MAX, INT_MIN
 from engine.values import searching
 from engine.values.closure import Closure
 from engine.values.list import List
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.values.thing import Value
 
-__all__ = ["Walk", "results"]
+__all__ = ["Locked", "Walk", "results"]
 
 Array = List | tuple[Any, ...]
 Thunk = Callable[[], Any]
@@ -30,27 +32,49 @@ Thunk = Callable[[], Any]
 ARRAY = "list|tuple"
 
 
-class Walk:
-    """A row of calls of a closure over an array, which is locked; gives the closure's Python function."""
+class Locked:
+    """An array that can't be changed meanwhile."""
 
-    __slots__ = ("array", "closure", "ctx")
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def __enter__(self) -> None:
+        if type(self.array) is List:
+            self.array.lock += 1
+
+    def __exit__(self, *_: object) -> None:
+        if type(self.array) is List:
+            self.array.lock -= 1
+
+
+class Walk:
+    """A row of calls of a closure over an array, which is locked; gives the closure's Python function.
+
+    Over an empty array no call is to come, so the closure may be active as often as it can be.
+    """
+
+    __slots__ = ("array", "closure")
 
     def __init__(self, ctx: Context, closure: Closure, array: Array) -> None:
-        self.ctx = ctx
+        closure.check_effects(ctx)
         self.closure = closure
         self.array = array
 
     def __enter__(self) -> Callable[..., Value]:
-        self.closure.check_effects(self.ctx)
+        if not self.array:
+            return self.closure.code.run
         run = self.closure.enter()
         if type(self.array) is List:
             self.array.lock += 1
         return run
 
     def __exit__(self, *_: object) -> None:
-        self.closure.leave()
-        if type(self.array) is List:
-            self.array.lock -= 1
+        if self.array:
+            self.closure.leave()
+            if type(self.array) is List:
+                self.array.lock -= 1
 
 
 def results(ctx: Context, closure: Closure, run: Callable[..., Value], array: Array) -> Iterable[Value]:
@@ -59,7 +83,7 @@ def results(ctx: Context, closure: Closure, run: Callable[..., Value], array: Ar
     if count == 1:
         return map(run, repeat(ctx), array)
     if count == 0:
-        return (run(ctx) for _ in array)
+        return map(run, repeat(ctx, len(array)))
     return map(run, repeat(ctx), array, range(len(array)))
 
 
@@ -82,17 +106,16 @@ def map_(ctx: Context, array: Array, closure: Closure) -> List:
         example="[1, 2, 3].filter(|x| x > 1)")  # fmt: skip
 def filter_(ctx: Context, array: Array, closure: Closure) -> List:
     with Walk(ctx, closure, array) as run:
-        kept = results(ctx, closure, run, array)
-        return List([item for item, keep in zip(array, kept, strict=True) if keep])
+        return List(compress(array, results(ctx, closure, run, array)))
 
 
 @method(ARRAY, "find", "closure: closure, alternative?: lazy any", locks=True,
         doc="The first item that makes a closure true, else an alternative or nil.",
         example="[1, 2, 3].find(|x| x > 1)")  # fmt: skip
 def find(ctx: Context, array: Array, closure: Closure, alternative: Thunk | None = None) -> Value:
-    with Walk(ctx, closure, array) as run:
-        for item, found in zip(array, results(ctx, closure, run, array), strict=False):
-            if found:
+    with Locked(array):
+        with Walk(ctx, closure, array) as run:
+            for item in compress(array, results(ctx, closure, run, array)):
                 return item
         return None if alternative is None else alternative()
 
@@ -102,10 +125,7 @@ def find(ctx: Context, array: Array, closure: Closure, alternative: Thunk | None
         example="[1, 2, 3].find_index(|x| x > 1)")  # fmt: skip
 def find_index(ctx: Context, array: Array, closure: Closure) -> int | None:
     with Walk(ctx, closure, array) as run:
-        for index, found in enumerate(results(ctx, closure, run, array)):
-            if found:
-                return index
-    return None
+        return next(compress(count_up(), results(ctx, closure, run, array)), None)
 
 
 @method(ARRAY, "some", "closure: closure", locks=True, doc="Does an item make a closure true?",
@@ -128,7 +148,7 @@ def count(ctx: Context, array: Array, value: Value) -> int:
     if type(value) is not Closure:
         return searching.count(array, value)
     with Walk(ctx, value, array) as run:
-        return sum(1 for found in results(ctx, value, run, array) if found)
+        return sum(map(bool, results(ctx, value, run, array)))
 
 
 @method(ARRAY, "sum", "closure?: closure", doc="The sum of the items, or of what a closure gives for them.",
@@ -142,30 +162,42 @@ def sum_(ctx: Context, array: Array, closure: Closure | None = None) -> Value:
 
 def _total(values: Iterable[Value]) -> Value:
     total: Value = 0
+    whole = True  # an int so far
     for value in values:
-        if type(value) is not int and type(value) is not float and type(value) is not bool:
+        if type(value) is float:
+            whole = False
+        elif type(value) is not int and type(value) is not bool:
             raise TypeFailed(f"sum() adds numbers, not {type_name(value)}")
-        total = add(total, value)
+        total += value
+        if whole and not INT_MIN <= total <= INT_MAX:
+            integer(total)
     return total
 
 
-@method(ARRAY, "reduce", "closure: closure, initial?: lazy any", locks=True,
+_ABSENT = object()
+
+
+@method(ARRAY, "reduce", "closure: closure, initial?: any", locks=True,
         doc="Folds the items into one value with a closure that takes what it gave last, an item and its index.",
         example="[1, 2, 3].reduce(|total, x| total + x, 0)")  # fmt: skip
-def reduce(ctx: Context, array: Array, closure: Closure, initial: Thunk | None = None) -> Value:
-    wanted = min(len(closure.code.params), 3)
+def reduce(ctx: Context, array: Array, closure: Closure, initial: Value = _ABSENT) -> Value:
     with Walk(ctx, closure, array) as run:
+        items = iter(array)
+        result = initial
         first = 0
-        if initial is not None:
-            result = initial()
-        elif array:
-            result, first = array[0], 1
-        else:
-            raise LookupFailed(f"an empty {type_name(array)} can't be reduced without an initial value")
-        if wanted == 2:
-            for item in array[first:] if first else array:
+        if initial is _ABSENT:
+            if not array:
+                raise LookupFailed(f"an empty {type_name(array)} can't be reduced without an initial value")
+            result = next(items)
+            first = 1
+        count = len(closure.code.params)
+        if count == 2:
+            for item in items:
                 result = run(ctx, result, item)
-            return result
-        for index in range(first, len(array)):
-            result = run(ctx, *(result, array[index], index)[:wanted])
+        elif count < 2:
+            for _ in items:
+                result = run(ctx, result) if count else run(ctx)
+        else:
+            for index, item in enumerate(items, first):
+                result = run(ctx, result, item, index)
         return result

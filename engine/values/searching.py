@@ -76,20 +76,36 @@ class Seen:
 
     def add(self, value: Value) -> bool:
         """Add a value; was it new?"""
-        kind = type(value)
-        if kind is int or kind is float:
-            if not -EXACT <= value <= EXACT:
-                return self._add_other(value)
-        elif kind is bytes:
-            value = decoded(value)
-        elif kind in EQUAL:
-            return self._add_other(value)
+        if value != value:
+            return True  # nan is equal to nothing
+        key = _key(value, 0)
+        if key is _NO_KEY:
+            if any(equal(value, other) for other in self.others):
+                return False
+            self.others.append(value)
+            return True
         before = len(self.known)
-        self.known.add(value)
+        self.known.add(key)
         return len(self.known) > before
 
-    def _add_other(self, value: Value) -> bool:
-        if any(equal(value, other) for other in self.others):
-            return False
-        self.others.append(value)
-        return True
+
+_NO_KEY = object()
+_MAX_DEPTH = 16  # of tuples that have a key: Python walks over all of a key to hash it
+
+
+def _key(value: Value, depth: int) -> Any:
+    """What is equal, to Python, for values that are equal to the language; `_NO_KEY` where there is nothing such."""
+    kind = type(value)
+    if kind is int or kind is float:
+        return value if -EXACT <= value <= EXACT else _NO_KEY
+    if kind is bytes:
+        return decoded(value)
+    if kind is tuple and depth < _MAX_DEPTH:
+        parts = []
+        for item in value:
+            part = _key(item, depth + 1)
+            if part is _NO_KEY:
+                return _NO_KEY
+            parts.append(part)
+        return tuple(parts)
+    return _NO_KEY if kind in EQUAL else value
