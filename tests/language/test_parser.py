@@ -484,3 +484,11 @@ def test_tokens_and_the_blanks_between_them_are_the_text(text: str) -> None:
         assert parse(text[end:start]).statements == []
         assert text[start : token.end_pos] == token
         end = token.end_pos or 0
+
+
+@pytest.mark.parametrize("text", ["1.watch()", "1.5.unwatch()", "-1.emit('x')", "0xff.watch()"])
+def test_a_number_may_be_followed_by_a_method_of_the_older_language(text: str) -> None:
+    chain = parse(text).statements[0]
+    assert isinstance(chain, nodes.Chain)
+    assert isinstance(chain.head, nodes.Constant)
+    assert isinstance(chain.links[0], nodes.CallMethod)
