@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from engine import functions as _functions  # noqa: F401  (registers every function)
@@ -357,7 +358,7 @@ class Engine:
         if self.gone:
             outcome.deleted = self.take_gone()
         if self.gone_rooms:
-            outcome.closed_rooms, self.gone_rooms = self.gone_rooms, []
+            outcome.closed_rooms, self.gone_rooms = sorted(self.gone_rooms, key=itemgetter(1)), []
         self.executing += 1
         self.count(self.timer() - began, error is not None, change is not None)
         return outcome

@@ -45,7 +45,7 @@ def check_type_name(home: Collection, name: str) -> None:
     if name in RESERVED_TYPE_NAMES:
         raise ValueFailed(f"the name {name} is reserved")
     if name in home.types or name in home.enums:
-        raise LookupFailed(f"there is a type or enum {name} already")
+        raise LookupFailed(f"the name {name} is taken already")
 
 
 def home_of(ctx: Context) -> Collection:
@@ -292,14 +292,21 @@ def _rename(home: Collection, enum: Enum, name: str) -> None:
 
 @function(
     "enum",
-    "name: str, value?: any",
+    "name: str, value?: lazy any",
     scopes="C",
+    runs_code=True,
     doc="The default member of an enum, or the one with a value.",
     example="enum('Colour', '#f00')",
 )
-def enum_(ctx: Context, name: str, *value: Value) -> Member:
+def enum_(ctx: Context, name: str, value: Thunk | None = None) -> Member:
     enum = find_enum(ctx, name)
-    return enum.find(value[0]) if value else enum.default()
+    if value is None:
+        return enum.default()
+    enum.locked += 1
+    try:
+        return enum.find(value())
+    finally:
+        enum.locked -= 1
 
 
 @function("has_enum", "name: str", scopes="C", doc="Is there an enum of that name?", example="has_enum('Colour')")

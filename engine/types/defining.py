@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import LookupFailed, MaxQuotaError, TypeFailed, ValueFailed
-from engine.functions.registry import type_name
+from engine.functions.registry import KINDS, type_name
 from engine.limits import MAX_FIELDS_TO_SELF, MAX_TYPES
 from engine.names import is_name
 from engine.types.definition import Definition, parse_definition
@@ -124,22 +124,35 @@ def define(type_: Type, name: str, definition: Any, *, anonymous: bool = False) 
         if strict is not None and strict.wrap_only and not type_.wrap_only:
             raise TypeFailed(f"the type {strict.name} only wraps: {type_.name} can't require it")
         return parsed
-    if isinstance(definition, Thing) or type(definition) in (List, tuple):
+    if (
+        isinstance(definition, Thing)
+        or type(definition) in (List, tuple)
+        or (anonymous and type(definition) in _anonymous())
+    ):
         if not type_.wrap_only:
             raise ValueFailed(f"nested definitions need a type that only wraps: {name}")
         return nested_definition(type_, name, definition, anonymous=anonymous)
     raise TypeFailed(f"the definition of {name} is a str or a closure, not {type_name(definition)}")
 
 
+def _anonymous() -> frozenset[type]:
+    """The class of anonymous types, which may stand for the thing of a nested definition inside one another."""
+    return KINDS.get("anonymous", frozenset())
+
+
 def nested_definition(type_: Type, name: str, definition: Any, *, anonymous: bool = False) -> Definition:
     """A definition `{…}` or `[{…}]`."""
-    many = not isinstance(definition, Thing)
+    many = type(definition) in (List, tuple)
     if many:
         if len(definition) != 1:
             raise ValueFailed(f"a nested definition for a list holds one thing: {name}")
         definition = definition[0]
-        if not isinstance(definition, Thing):
+        if not isinstance(definition, Thing) and not (anonymous and type(definition) in _anonymous()):
             raise TypeFailed(f"a nested definition for a list holds a thing, not {type_name(definition)}")
+    if not isinstance(definition, Thing):
+        parsed = Definition("nested")
+        parsed.inner, parsed.many = definition.type, many
+        return parsed
     inner = Type(type_.home, -1, f"{type_.name}.{name}", 0)
     inner.wrap_only = True
     fill_type(inner, definition.items(), anonymous=anonymous)

@@ -102,6 +102,11 @@ class Definition:
         self.inner: Type | None = None  # nested definitions
         self.many = False  # nested definitions for a list
 
+    @property
+    def says_nil(self) -> bool:
+        """Is it written with a `?` at the end?"""
+        return self.nilable or (self.base == "enum" and self.source.endswith("?"))
+
     # --- text --------------------------------------------------------------------------------------------------------
 
     @property
@@ -295,7 +300,7 @@ class _Parser:
         definition = self._core(rest, source)
         definition.flags = flags
         definition.source = source
-        if "?" in flags and not (definition.nilable or definition.core == "any"):
+        if "?" in flags and not (definition.says_nil or definition.core == "any"):
             raise TypeFailed(f"the flag ? needs a definition that takes nil, not {_shown(source)}")
         return definition
 

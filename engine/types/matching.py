@@ -85,9 +85,7 @@ def definition_matches(target: Definition, source: Definition, *, by_name: bool 
     """Does a field of an instance match?"""
     if target.core == "any":
         return True
-    if (source.nilable or source.base == "enum" or source.core == "any") and not (
-        target.nilable or target.base == "enum"
-    ):
+    if (source.says_nil or source.core == "any") and not target.says_nil:
         return False
     if source.core == "enum" and not (target.core == "enum" or target.base == "enum"):
         source = _as_value(source, by_name)
@@ -111,7 +109,7 @@ def definition_matches(target: Definition, source: Definition, *, by_name: bool 
         case "things":
             return _is_thing(source)
         case "list":
-            return _list_definition_matches(target.item, source)
+            return _list_definition_matches(target.item, source, by_name)
         case "set":
             return source.core == "set"
         case "enum":
@@ -168,7 +166,7 @@ def _base_matches(target: str, source: Definition) -> bool:
     return bool(base == target) and source.core != "form"
 
 
-def _list_definition_matches(item: Restriction | None, source: Definition) -> bool:
+def _list_definition_matches(item: Restriction | None, source: Definition, by_name: bool) -> bool:
     if source.core == "set":
         return item is None or _of_things(item)
     if source.core != "list":
@@ -188,5 +186,5 @@ def _list_definition_matches(item: Restriction | None, source: Definition) -> bo
         plain = Definition("enum")
         plain.subject = held.subject
         if item.name != "enum":
-            plain = _as_value(plain, False)
+            plain = _as_value(plain, by_name)
     return _base_matches(item.name, plain)

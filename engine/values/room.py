@@ -21,6 +21,7 @@ from engine.result import Result, shows
 from engine.snapshot import packs
 from engine.state import loads, saves
 from engine.values.as_text import TEXT
+from engine.values.copying import COPIES
 from engine.values.text import byte_length
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def admit(home: Collection, room: Room, room_id: int) -> None:
 
 
 register_kind("room", Room)
+COPIES[Room] = lambda value, copying, deep: Room()
 TEXT[Room] = str
 
 
