@@ -11,9 +11,20 @@ class Counters:
     """Plain attributes, added to where things happen; `tree` is what `counters()` shows."""
 
     __slots__ = (
-        "average_total", "changes_committed", "change_total", "garbage_collected", "largest_result",
-        "longest_change", "longest_query", "queries", "queries_cached", "queries_failed", "started_at",
-        "tasks_failed", "tasks_succeeded", "wasted_cache",
+        "average_total",
+        "change_total",
+        "changes_committed",
+        "garbage_collected",
+        "largest_result",
+        "longest_change",
+        "longest_query",
+        "queries",
+        "queries_cached",
+        "queries_failed",
+        "started_at",
+        "tasks_failed",
+        "tasks_succeeded",
+        "wasted_cache",
     )  # fmt: skip
 
     def __init__(self, now: float) -> None:

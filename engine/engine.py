@@ -155,7 +155,8 @@ class Engine:
         del self.users[user.name]
         for token in user.tokens:
             del self.tokens[token.digest]
-        for scope in (self.server, self.node, *self.collections.values()):
+        scopes: list[Scope] = [self.server, self.node, *self.collections.values()]
+        for scope in scopes:
             scope.access.pop(user.id, None)
         self.rights_version += 1
 

@@ -47,6 +47,7 @@ class NodeScope:
 
     def __init__(self) -> None:
         self.zone = 0
+        self.history: list[Any] | None = None  # it keeps none
         self.deep = 127
         self.time_zone = "UTC"
         self.access: dict[int, int] = {}

@@ -145,7 +145,7 @@ class Hub:
 
     def _split_update(self, change: Change, thing_id: int, first: int, count: int, late: dict[Subscriber, int]) -> None:
         """An update of a thing that some began to watch in the same query: they get what came after that."""
-        positions = []
+        positions: list[int] = []
         position = first
         while len(positions) < count:
             if change.mutations[position][0] == thing_id and type(change.mutations[position][1]) is not Internal:

@@ -110,6 +110,8 @@ class Requests:
     def join(self, caller: Caller, scope: str, rooms: Sequence[Any]) -> Answer:
         """Join rooms; the value is the list of their ids, nil where there is none."""
         collection, subscriber = self._collection(caller, scope), caller.subscriber
+        user = caller.user
+        assert user is not None
         joined: list[int] = []
         ids: list[int | None] = []
 
@@ -121,7 +123,7 @@ class Requests:
             if type(asked) is not int and type(asked) is not str:
                 events()  # rooms before it have been joined
             room = self._room(collection, asked)
-            if room is not None and not name_allowed(caller.user, "rooms", room.name):
+            if room is not None and not name_allowed(user, "rooms", room.name):
                 if len(rooms) == 1:
                     raise self._not_allowed(caller, asked)
                 room = None

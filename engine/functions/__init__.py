@@ -16,7 +16,7 @@ from engine.functions import (  # noqa: F401
     procedures,
     random,
     tests,
-    types,
     things,
+    types,
     users,
 )

@@ -81,7 +81,7 @@ def set_history(ctx: Context, scope: str, on: Callable[[], Value]) -> None:
         raise OperationError("@node keeps no history")
     _require(ctx, where)
     if (where.history is not None) != wanted:
-        where.history = [] if wanted else None  # type: ignore[union-attr]
+        where.history = [] if wanted else None
         ctx.record(0, {"set_history": {"scope": where.id, "on": wanted}})
 
 
@@ -135,14 +135,11 @@ class _Selection:
             where = ctx.engine.scope(text)
             if where.kind == "N":
                 raise OperationError("@node keeps no history")
-            if where.history is None:  # type: ignore[union-attr]
+            if where.history is None:
                 raise OperationError(f"{where.title} keeps no history: see set_history()")
             return where
-        kept: list[Scope] = [
-            scope
-            for scope in (ctx.engine.server, *ctx.engine.collections.values())
-            if scope.history is not None  # type: ignore[attr-defined]
-        ]
+        scopes: list[Scope] = [ctx.engine.server, *ctx.engine.collections.values()]
+        kept = [scope for scope in scopes if scope.history is not None]
         if len(kept) != 1:
             raise LookupFailed("say which scope: " + ("several keep" if kept else "none keeps") + " a history")
         return kept[0]
@@ -150,7 +147,7 @@ class _Selection:
     def records(self) -> list[Record]:
         """The records, oldest first."""
         given = self.given
-        found: list[Record] = list(self.where.history)  # type: ignore[union-attr]
+        found: list[Record] = list(self.where.history or ())
         if "before" in given:
             found = [record for record in found if record["created_on"] < given["before"].seconds]
         if "after" in given:
@@ -220,7 +217,7 @@ def del_history(ctx: Context, options: Thing) -> int:
 
 def _forget(where: Scope, ids: list[int]) -> None:
     gone = set(ids)
-    where.history = [record for record in where.history if record["id"] not in gone]  # type: ignore[union-attr]
+    where.history = [record for record in where.history or () if record["id"] not in gone]
 
 
 # --- replay ----------------------------------------------------------------------------------------------------------
@@ -240,7 +237,7 @@ def _set_history(replay: Replay, _: Any, made: dict[str, Any]) -> None:
 
 def scope_history(engine: Engine, scope_id: int, records: list[Record] | None) -> None:
     """Set the history of a scope."""
-    engine.scope_by_id(scope_id).history = records  # type: ignore[union-attr]
+    engine.scope_by_id(scope_id).history = records
 
 
 @replays("del_history")

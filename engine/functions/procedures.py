@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from engine.context import Context
     from engine.engine import Engine
+    from engine.scopes import Scope
     from engine.values.thing import Value
 
 __all__: list[str] = []
@@ -242,7 +243,8 @@ def _rename_procedure(replay: Replay, _: Any, names: dict[str, str]) -> None:
 
 @saves
 def _save(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
-    for scope in (engine.server, *engine.collections.values()):
+    scopes: list[Scope] = [engine.server, *engine.collections.values()]
+    for scope in scopes:
         for procedure in scope.procedures.values():
             yield (
                 "procedure",

@@ -391,7 +391,9 @@ class _Function:
                     test = self.spill(test)
                 body = self.sub_block(lambda: self.tail(node.body))
                 orelse = node.orelse
-                rest = self.sub_block(lambda: self.tail(orelse)) if orelse is not None else [ast.Return(test)]
+                rest: list[ast.stmt] = [ast.Return(test)]
+                if orelse is not None:
+                    rest = self.sub_block(lambda: self.tail(orelse))
                 self.emit(ast.If(test, body, rest))
             case n.Ternary():
                 test = self.expression(node.test)
@@ -618,10 +620,7 @@ class _Function:
     def unary(self, node: n.Unary) -> ast.expr:
         value = self.expression(node.operand)
         for operator in reversed(node.operators):
-            if operator == "!":
-                value = ast.UnaryOp(ast.Not(), value)
-            else:
-                value = _call(_UNARY_NAMES[operator], value)
+            value = ast.UnaryOp(ast.Not(), value) if operator == "!" else _call(_UNARY_NAMES[operator], value)
         return value
 
     def binary(self, node: n.Binary) -> ast.expr:
@@ -1065,7 +1064,7 @@ class _Function:
 
         def handle() -> None:
             builders = [
-                lambda index=index, part=part: _method(declared, "check", _const(index), self.expression(part))  # type: ignore[misc]
+                lambda index=index, part=part: _method(declared, "check", _const(index), self.expression(part))
                 for index, part in enumerate(rest, 1)
             ]
             built = self.in_order(builders)

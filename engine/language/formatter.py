@@ -87,6 +87,9 @@ def _stays_apart(tokens: list[Token], index: int) -> bool:
     if before.type == "LBRACE" == token.type:
         # Only a hole can begin behind these, and there two braces would be text.
         return index > 1 and tokens[index - 2].type in ("TEMPLATE_TEXT", "BACKQUOTE", "RBRACE")
+    if before == "&" and token.type == "LBRACE":
+        # A body can follow these, and there "&{" would begin one.
+        return index > 1 and tokens[index - 2].type in ("RETURN", "RPAR")
     if before.type == "OPERATOR":
         return (
             (before == "/" and token.type == "REGEX")

@@ -354,7 +354,7 @@ def position_in(array: Any, index: Value, length: int) -> int:
     if index < 0:
         index += length
     if 0 <= index < length:
-        return index
+        return int(index)
     raise LookupFailed(f"the index is outside the {type_name(array)}, which has {length} items")
 
 

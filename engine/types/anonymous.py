@@ -38,7 +38,7 @@ class AnonymousType:
 
     def definition(self) -> dict[str, Tree]:
         """What it is made of, closures as text."""
-        shown: dict[str, Tree] = dict(map(tuple, field_list(self.type)))  # type: ignore[arg-type]
+        shown: dict[str, Tree] = dict(field_list(self.type))
         return shown | {name: closure.code.compact for name, closure in self.type.methods.items()}
 
     def __eq__(self, other: object) -> bool:

@@ -85,7 +85,7 @@ def drop_type(home: Collection, type_: Type, loose: Iterable[Instance] = ()) -> 
 def become_plain(thing: Instance) -> None:
     """Turn an instance into a plain thing, in place."""
     props = dict(zip(thing.kind.positions, thing.props, strict=True))
-    thing.__class__ = Thing
+    thing.__class__ = Thing  # type: ignore[assignment]
     thing.kind = None
     thing.props = props
     for value in props.values():

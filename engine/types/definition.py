@@ -410,10 +410,8 @@ class _Parser:
         definition.base = name
         read = {"int": _int, "float": _float}.get(name, _int)
         low = read(parts[0], source) if parts[0] else (0.0 if name == "float" else 0)
-        if parts[1]:
-            high = read(parts[1], source)
-        else:
-            high = math.inf if name == "float" else INT_MAX
+        longest = math.inf if name == "float" else INT_MAX
+        high = read(parts[1], source) if parts[1] else longest
         if name in ("str", "utf8") and low < 0:
             raise ValueFailed(f"a length is not negative: {_shown(source)}")
         if high < low:
@@ -431,7 +429,7 @@ class _Parser:
         elif name in ("str", "utf8"):
             if low > 1_000_000:
                 raise ValueFailed(f"a text of that length needs a default: {_shown(source)}")
-            definition.default_value = "-" * low
+            definition.default_value = "-" * int(low)
         else:
             nearest = low if low > 0 else min(high, 0)
             definition.default_value = float(nearest) if name == "float" else int(nearest)

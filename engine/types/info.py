@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 __all__ = ["described", "field_list", "info"]
 
 
-def field_list(type_: Type) -> list[list[Any]]:
+def field_list(type_: Type) -> list[tuple[str, Any]]:
     """`[name, definition]` of each field, the id's name first."""
-    fields: list[list[Any]] = [] if type_.id_name is None else [[type_.id_name, "#"]]
-    return fields + [[name, written(definition)] for name, definition in type_.fields.items()]
+    fields: list[tuple[str, Any]] = [] if type_.id_name is None else [(type_.id_name, "#")]
+    return fields + [(name, written(definition)) for name, definition in type_.fields.items()]
 
 
 def written(definition: Definition) -> Any:
@@ -22,7 +22,7 @@ def written(definition: Definition) -> Any:
     if definition.inner is None:
         return definition.text
     inner = definition.inner
-    shown: dict[str, Any] = dict(map(tuple, field_list(inner)))  # type: ignore[arg-type]
+    shown: dict[str, Any] = dict(field_list(inner))
     shown |= {name: closure.code.compact for name, closure in inner.methods.items()}
     return [shown] if definition.many else shown
 

@@ -134,7 +134,7 @@ def _add(mod: Modification) -> None:
         value = parsed.default(mod.home)
     instances = mod.instances()
     _append(mod, name, parsed, value, instances)
-    if by_closure:
+    if type(initial) is Closure:
         _initialise(mod, name, parsed, initial, instances)
 
 

@@ -36,7 +36,7 @@ class Relation:
     def changed(self, ctx: Context, thing: Instance, before: Value, after: Value) -> None:
         """The field of a stored thing had the value `before` (a list of things for a set) and has `after` now."""
         old = before if type(before) is list else ([] if before is None else [before])
-        new = list(after.items) if type(after) is Set else ([] if after is None else [after])
+        new: list[Any] = list(after.items) if type(after) is Set else ([] if after is None else [after])
         for other in old:
             if other not in new:
                 self._unlink(ctx, other, thing)

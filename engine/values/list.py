@@ -36,8 +36,6 @@ class List(list[Any]):
         self.lock = 0
         self.spec = None
 
-    __hash__ = None  # type: ignore[assignment]
-
     def holder(self) -> Thing | None:
         """The thing that holds it, if there is one."""
         owner = self.owner

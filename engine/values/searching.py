@@ -31,7 +31,7 @@ def _agrees(value: Value, array: Array) -> bool:
     if kind is bytes:
         return str not in map(type, array)
     if kind is int or kind is float:
-        return -EXACT <= value <= EXACT
+        return bool(-EXACT <= value <= EXACT)
     return kind not in EQUAL
 
 
