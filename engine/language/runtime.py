@@ -257,6 +257,8 @@ def set_property(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
 def set_checked(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
     """Set a property of an instance or a restricted thing, which may be set now."""
     if type(thing) is Instance:
+        if not thing.id:
+            ctx.watch_loose(thing)
         return thing.kind.set_field(ctx, thing, name, value)
     thing.kind.check_property(value)
     if ctx.scope.quotas and not thing.has(name):
