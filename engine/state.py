@@ -170,6 +170,80 @@ def _load_special(replay: Replay, thing: Thing, contents: list[Any]) -> None:
         thing.kind = unpacked(restriction, replay.home)
 
 
+# --- one collection --------------------------------------------------------------------------------------------------
+
+
+def pack_collection(home: Collection) -> dict[str, Any]:
+    """Everything in a collection: its things and definitions as they stand on disk, and the id of its root."""
+    writer = StateWriter(home.engine)
+    home.saving = True
+    try:
+        prefix = f"{home.id}:"
+        return {
+            "root": home.root.id,
+            "things": [[thing.id, writer._pack(thing, home)] for thing in home.things()],
+            "definitions": [
+                [kind, key.removeprefix(prefix), writer.packer.pack(tree)]
+                for saver in _SAVERS
+                for kind, key, tree in saver(home.engine)
+                if isinstance(key, str) and key.startswith(prefix)
+            ],
+        }
+    finally:
+        home.saving = False
+
+
+def unpack_collection(
+    engine: Engine, home: Collection, tree: dict[str, Any], first_id: int, *, tasks: bool, owner: int
+) -> None:
+    """Fill an empty collection with what `pack_collection` packed. Its things get new ids, from `first_id` on and in
+    the same order, since ids are unique on the server; the root keeps its own."""
+    ids = {tree["root"]: home.root.id}
+    replay = Moving(engine, home, ids, first_id)
+    for kind in _ORDER:
+        for name, key, data in tree["definitions"]:
+            if name == kind and (tasks or kind != "task"):
+                _LOADERS[kind](replay, f"{home.id}:{replay.moved_key(kind, key)}", log_unpack(data))
+    for finish in replay.later:
+        finish()
+    root = tree["root"]
+    things = sorted(tree["things"])
+    _load_things(engine, replay, iter([(replay.moved(number), home.id, data) for number, data in things]))
+    found = home.find(home.root.id)
+    assert found is home.root, root
+    engine.next_id = max(engine.next_id, replay.next_id)
+    home.dirty.update(home.index)
+
+
+class Moving(Replay):
+    """Makes values whose things and rooms get new ids."""
+
+    __slots__ = ("ids", "next_id")
+
+    def __init__(self, engine: Engine, home: Collection, ids: dict[int, int], next_id: int) -> None:
+        super().__init__(engine, home)
+        self.ids = ids
+        self.next_id = next_id
+
+    def moved(self, number: int) -> int:
+        """The new id for an old one."""
+        known = self.ids.get(number)
+        if known is None:
+            known = self.ids[number] = self.next_id
+            self.next_id += 1
+        return known
+
+    def moved_key(self, kind: str, key: str) -> str:
+        """The key of a definition; rooms and tasks are known by their ids."""
+        return str(self.moved(int(key))) if kind in ("room", "task") else key
+
+    def thing(self, thing_id: int) -> Thing:
+        return super().thing(self.moved(thing_id))
+
+    def leaf_id(self, number: int) -> int:
+        return self.moved(number)
+
+
 # --- the engine itself, users, collections ---------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from engine.functions import (  # noqa: F401
     conversion,
     enums,
     errors,
+    exporting,
     flow,
     history,
     introspection,

@@ -84,7 +84,10 @@ def _show_room(value: Room, made: Result, deep: int) -> str:
 
 
 def _read(data: bytes, replay: Replay) -> Room:
-    room_id = int.from_bytes(data, "big")
+    return _room(replay, replay.leaf_id(int.from_bytes(data, "big")))
+
+
+def _room(replay: Replay, room_id: int) -> Room:
     home: Collection = replay.home
     ref = home.rooms.get(room_id)
     room: Room | None = ref() if ref is not None else None
@@ -212,4 +215,4 @@ def _save(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
 @loads("room")
 def _load(replay: Replay, key: str, tree: str) -> None:
     room_id = int(key.partition(":")[2])
-    _read(room_id.to_bytes(8, "big"), replay).name = tree
+    _room(replay, room_id).name = tree
