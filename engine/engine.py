@@ -436,8 +436,13 @@ class Engine:
 
     def collect_garbage(self) -> Outcome | None:
         """For quiet moments: a step, some milliseconds, of the search for things that nothing can reach any more; the
-        outcome to be announced when some were removed. While `garbage.busy`, the search is not over."""
+        outcome to be announced when some were removed. While `collecting`, the search is not over."""
         return self.garbage.step()
+
+    @property
+    def collecting(self) -> bool:
+        """Is the search for unreachable things under way?"""
+        return self.garbage.busy
 
     def record_internal(self, change: Change, job: Job) -> None:
         """Note a mutation of a change's scope that only the log sees."""

@@ -20,6 +20,7 @@ from server.connection import GOING_AWAY, LOGIN
 from server.core import Core
 from server.listeners import ListenError, Listeners
 from server.outbox import Outbox, on_loop
+from server.quiet import search_for_garbage
 from server.session import Session
 from server.watchdog import Watchdog
 from watch import Hub, Requests
@@ -97,8 +98,10 @@ class App:
             if self._engine.default_password:
                 log.warning("the user admin has the password that everybody knows; change it: set_password('admin', …)")
             rounds = loop.create_task(self._rounds(core))
+            quiet = loop.create_task(search_for_garbage(core, self._engine))
             await self._stop.wait()
             rounds.cancel()
+            quiet.cancel()
             await self._shut(core, listeners)
         finally:
             listeners.close()

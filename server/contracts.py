@@ -147,6 +147,16 @@ class Engine(Protocol):
         """Whether the user `admin` still has the password of a fresh store."""
         ...
 
+    @property
+    def collecting(self) -> bool:
+        """Whether the search for garbage is under way, so that its next step has something to do."""
+        ...
+
+    def collect_garbage(self) -> Outcome | None:
+        """A step of the search, of a few milliseconds, or the beginning of a new one if anything changed since the
+        last; an outcome to be published when things were removed. For when no request is under way."""
+        ...
+
     def query(self, caller: Any, scope: str, code: Any, variables: Any) -> Outcome: ...
 
     def run(self, caller: Any, scope: str, procedure: Any, arguments: Any) -> Outcome: ...

@@ -115,6 +115,11 @@ class FakeEngine:
             raise AuthError("unknown or expired token")
         return self.user
 
+    collecting = False
+
+    def collect_garbage(self) -> Any:
+        return None
+
     def login_done(self, check: Callable[[], bool], verified: bool) -> Any:
         assert check in self.checks
         if not verified:

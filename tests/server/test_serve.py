@@ -18,6 +18,7 @@ from server.app import App
 from server.config import Config
 from server.native import AUTH, DATA, ERROR, EVENT_ID, NODE_STATUS, OK, QUERY, WATCH
 from tests.server.fakes import Client, bytes_of, free_ports, within
+from watch.events import WATCH_DELETE, WATCH_INIT
 
 ROOT = Path(__file__).parents[2]
 
@@ -247,3 +248,23 @@ async def test_what_the_store_did_not_keep_is_told_to_nobody(
     with pytest.raises(StoreError, match=r"the disk is full"):
         await within(running)
     assert "the disk is full" in caplog.text
+
+
+async def test_unreachable_things_go_in_quiet_moments(start: Start) -> None:
+    server = await start()
+    await server.ready()
+    client = await server.client()
+    text = ".t = {n: 1}; .t.me = .t; .t.id()"
+    kind, thing_id = await client.request(QUERY, ["//stuff", text])
+    assert kind == DATA
+    assert await client.request(WATCH, ["//stuff", thing_id]) == (OK, None)
+    assert (await client.read())[1] == WATCH_INIT
+    assert await client.request(QUERY, ["//stuff", ".del('t'); 1"]) == (DATA, 1)
+    assert await client.request(QUERY, ["//stuff", f"thing({thing_id}).n"]) == (DATA, 1)
+    assert await client.read() == (EVENT_ID, WATCH_DELETE, {"#": thing_id})
+    assert (await client.request(QUERY, ["//stuff", f"thing({thing_id})"]))[0] == ERROR
+    assert await server.end() == 0
+    again = await start()
+    await again.ready()
+    client = await again.client()
+    assert (await client.request(QUERY, ["//stuff", f"thing({thing_id})"]))[0] == ERROR
