@@ -70,6 +70,7 @@ class Collection:
         self.access: dict[int, int] = {}  # user id -> mask
         self.index: dict[int, ThingRef] = {}
         self.types: dict[str, Type] = {}
+        self.types_by_id: dict[int, Type] = {}
         self.enums: dict[str, Enum] = {}
         self.reserved_type_ids: dict[str, int] = {}  # by name, those of deleted types too
         self.next_type_id = 0
@@ -169,7 +170,7 @@ class Collection:
 
     def type_by_id(self, type_id: int) -> Type:
         """The type with that id; it must exist."""
-        return next(type_ for type_ in self.types.values() if type_.id == type_id)
+        return self.types_by_id[type_id]
 
     def clear(self) -> None:
         """Let go of everything: the collection is deleted. What held its things is told by the caller."""
@@ -179,6 +180,7 @@ class Collection:
                 thing.id = 0
         self.index.clear()
         self.types.clear()
+        self.types_by_id.clear()
         self.enums.clear()
         self.procedures.clear()
         self.rooms.clear()

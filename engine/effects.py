@@ -49,10 +49,10 @@ class Unwatch:
 
 @dataclass(slots=True)
 class InstanceJob:
-    """A job that a change of a type sends to the watchers of an instance at once, before every update of the query
+    """A job that a change of a type sends to the watchers of its instances at once, before every update of the query
     (spec/watch.md, section 7.3)."""
 
-    thing: int
+    things: list[int]
     job: Job
 
 

@@ -101,7 +101,12 @@ class Garbage:
     def changed(self, scope: Any, change: Change) -> None:
         """A change is finished: a search under way must look again at what it touched."""
         if self.search is not None and self.search.collection is scope:
-            self.search.look_again(change)
+            self.search.look_again(thing_id for thing_id, _ in change.mutations)
+
+    def touched(self, scope: Any, ids: Iterable[int]) -> None:
+        """What these things hold was changed by something that is no mutation of them."""
+        if self.search is not None and self.search.collection is scope:
+            self.search.look_again(ids)
 
     def freeze(self) -> None:
         """Take all objects that there are out of the sight of CPython's collector: what was loaded stays."""
@@ -168,9 +173,9 @@ class _Search:
         self.grey: list[int] = []
         self.suspects: list[int] = []
 
-    def look_again(self, change: Change) -> None:
-        """Look again at the things that a change touched."""
-        self.grey += {thing_id for thing_id, _ in change.mutations if thing_id in self.marked}
+    def look_again(self, ids: Iterable[int]) -> None:
+        """Look again at things that were changed."""
+        self.grey += {thing_id for thing_id in ids if thing_id in self.marked}
 
     def go_on(self, limit: int) -> bool:
         """Look at about so many values; True when it is over."""

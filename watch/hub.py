@@ -170,9 +170,11 @@ class Hub:
                 }
                 channel.say_except(self.say, subscriber if effect.peers else None, ROOM_EMIT, data)
         elif kind is InstanceJob:
-            channel = self.things.get(effect.thing)
-            if channel is not None and change is not None:
-                channel.say(self.say, WATCH_UPDATE, update(effect.thing, change.id, [effect.job]))
+            assert change is not None
+            for thing_id in effect.things:
+                channel = self.things.get(thing_id)
+                if channel is not None:
+                    channel.say(self.say, WATCH_UPDATE, update(thing_id, change.id, [effect.job]))
         elif subscriber is None:
             return
         elif kind is Log:

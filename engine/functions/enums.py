@@ -206,8 +206,6 @@ def _ren(ctx: Context, enum: Enum, name: str, new_name: Value) -> None:
         return
     index = enum.members[name].index
     enum.rename(name, new_name)
-    for type_ in home_of(ctx).types.values():
-        type_.member_renamed(enum, name, new_name)
     _changed(ctx, enum, "mod_enum_ren", {"index": index, "name": new_name})
 
 
@@ -282,12 +280,9 @@ def rename_enum(ctx: Context, name: str, new_name: str) -> None:
 
 
 def _rename(home: Collection, enum: Enum, name: str) -> None:
-    old = enum.name
-    del home.enums[old]
+    del home.enums[enum.name]
     enum.name = name
     home.enums[name] = enum
-    for type_ in home.types.values():
-        type_.definition_renamed(old, name)
 
 
 @function(
@@ -391,8 +386,6 @@ def _mod_enum_mod(replay: Replay, _: Any, made: dict[str, Any]) -> None:
 def _mod_enum_ren(replay: Replay, _: Any, made: dict[str, Any]) -> None:
     enum, name = _modified(replay, made)
     enum.rename(name, made["name"])
-    for type_ in replay.home.types.values():
-        type_.member_renamed(enum, name, made["name"])
 
 
 @replays("del_enum")

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import LookupFailed, MaxQuotaError, TypeFailed, ValueFailed
 from engine.functions.registry import KINDS, type_name
 from engine.limits import MAX_FIELDS_TO_SELF, MAX_TYPES
 from engine.names import is_name
 from engine.types.definition import Definition, parse_definition
+from engine.types.instances import touched
 from engine.types.type import Type
 from engine.values.closure import Closure
 from engine.values.list import List
-from engine.values.storing import OWNED, release
+from engine.values.storing import OWNED, SCALARS, release
 from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def reserve(home: Collection, name: str) -> int:
     known = home.reserved_type_ids.get(name)
     if known is not None:
         return known
-    if home.next_type_id > MAX_TYPES:
+    if home.next_type_id >= MAX_TYPES:
         raise MaxQuotaError(f"a collection can have at most {MAX_TYPES} types")
     home.reserved_type_ids[name] = home.next_type_id
     home.next_type_id += 1
@@ -46,7 +47,7 @@ def make_type(home: Collection, type_id: int, name: str, created_at: int) -> Typ
     """Add an empty type."""
     home.reserved_type_ids[name] = type_id
     home.next_type_id = max(home.next_type_id, type_id + 1)
-    type_ = home.types[name] = Type(home, type_id, name, created_at)
+    type_ = home.types[name] = home.types_by_id[type_id] = Type(home, type_id, name, created_at)
     return type_
 
 
@@ -63,29 +64,26 @@ def rename_type(home: Collection, type_: Type, name: str) -> None:
         home.reserved_type_ids[old] = handed
 
 
-def drop_type(home: Collection, type_: Type, loose: Iterable[Instance] = ()) -> None:
-    """Remove a type: its instances become plain things, restrictions to it are lifted. `loose` are unstored
-    instances."""
+def drop_type(home: Collection, type_: Type, things: Iterable[Thing]) -> None:
+    """Remove a type: its instances among the things become plain, restrictions to it are lifted."""
     del home.types[type_.name]
-    for relation in list(type_.relations.values()):
-        relation.other.relations.pop(relation.other_field, None)
-    type_.relations.clear()
-    for thing in (*home.things(), *loose):
-        if type(thing) is Instance and thing.kind is type_:
+    del home.types_by_id[type_.id]
+    changed = []
+    for thing in things:
+        if thing.kind is type_:
             become_plain(thing)
-            home.dirty.add(thing.id)
         elif type(thing) is Thing and thing.kind is not None and thing.kind.subject is type_:
             thing.kind = None
-            home.dirty.add(thing.id)
-        for value in thing.values():
-            if type(value) in OWNED and value.spec is not None and value.spec.subject is type_:
-                value.spec = None
+        else:
+            continue
+        changed.append(thing)
+    touched(home, changed)
 
 
-def become_plain(thing: Instance) -> None:
+def become_plain(thing: Thing) -> None:
     """Turn an instance into a plain thing, in place."""
-    props = dict(zip(thing.kind.positions, thing.props, strict=True))
-    thing.__class__ = Thing  # type: ignore[assignment]
+    props = dict(zip(thing.kind.positions, thing.props, strict=False))  # one taken apart has no values any more
+    thing.__class__ = Thing
     thing.kind = None
     thing.props = props
     for value in props.values():
@@ -93,21 +91,18 @@ def become_plain(thing: Instance) -> None:
             value.spec = None
 
 
-def become_instance(thing: Thing, type_: Type, values: dict[str, Value]) -> None:
-    """Turn a plain thing into an instance, in place; `values` has what each field is to hold, checked."""
-    old = thing.props
+def become_instance(thing: Thing, type_: Type) -> None:
+    """Turn a plain thing into an instance, in place; its properties are the fields of the type, with values that
+    fit."""
+    values = [thing.props[name] for name in type_.fields]
     thing.__class__ = Instance
     thing.kind = type_
-    thing.props = [None] * len(type_.fields)
-    for place, (name, definition) in enumerate(type_.fields.items()):
-        value = values[name]
-        if type(value) in OWNED and old.get(name) is value:
-            value.spec = definition.item if definition.core in ("list", "set") else None
-            thing.props[place] = value
-        else:
-            thing.props[place] = definition.put(value, thing, name)
+    thing.props = values
+    for definition, value in zip(type_.row, values, strict=True):
+        if type(value) in OWNED:
+            value.spec = definition.spec
     if thing.id:
-        type_.enter(thing)  # type: ignore[arg-type]
+        type_.enter(thing)
 
 
 # --- definitions -----------------------------------------------------------------------------------------------------
@@ -123,6 +118,9 @@ def define(type_: Type, name: str, definition: Any, *, anonymous: bool = False) 
         strict = parsed.strict_type()
         if strict is not None and strict.wrap_only and not type_.wrap_only:
             raise TypeFailed(f"the type {strict.name} only wraps: {type_.name} can't require it")
+        for subject in parsed.subjects():
+            if subject is not type_ and type(subject) is Type:
+                subject.check_unlocked()
         return parsed
     if (
         isinstance(definition, Thing)
@@ -172,8 +170,8 @@ def fill_type(type_: Type, items: Iterable[tuple[str, Value]], *, anonymous: boo
         if not is_name(name):
             raise ValueFailed(f"{name[:80]!r} can't be the name of a field: it must follow the name rule")
         if type(value) is Closure:
-            value.store()
-            methods[name] = value
+            methods[name] = Closure(value.code)
+            methods[name].store()
             continue
         definition = define(type_, name, value, anonymous=anonymous)
         if definition is not None:
@@ -222,58 +220,72 @@ def add_field(type_: Type, name: str, definition: Definition, value: Value, inst
     """Append a field; all instances get the value (lists and sets copies of it)."""
     type_.fields[name] = definition
     type_.number()
+    if type(value) in SCALARS:
+        for thing in instances:
+            thing.props.append(value)
+        return
     for thing in instances:
-        thing.props.append(None)
-        thing.props[-1] = definition.put(value, thing, name)
+        thing.props.append(definition.put(value, thing, name))
 
 
 def drop_field(type_: Type, name: str, instances: Iterable[Instance]) -> list[Value]:
     """Remove a field; the last one moves to its place. Gives the values that went, which live as long as that list."""
     place = type_.positions[name]
-    names = list(type_.fields)
-    last = names.pop()
-    if place < len(names):
-        names[place] = last
-    type_.fields = {each: type_.fields[each] for each in names}
+    type_.fields = without(type_.fields, name)
     type_.number()
     gone = []
     for thing in instances:
         value = thing.props[place]
-        last_value = thing.props.pop()
+        last = thing.props.pop()
         if place < len(thing.props):
-            thing.props[place] = last_value
+            thing.props[place] = last
         release(value)
         gone.append(value)
     return gone
 
 
+V = TypeVar("V")
+
+
+def without(named: dict[str, V], name: str) -> dict[str, V]:
+    """The same without a name, the last one in its place."""
+    names = list(named)
+    place, last = names.index(name), names.pop()
+    if place < len(names):
+        names[place] = last
+    return {each: named[each] for each in names}
+
+
+def renamed(named: dict[str, V], name: str, new_name: str) -> dict[str, V]:
+    """The same with another name in the place of one."""
+    return {new_name if each == name else each: held for each, held in named.items()}
+
+
 def rename_field(type_: Type, name: str, new_name: str, instances: Iterable[Instance]) -> None:
     """Give a field another name, in its place."""
-    type_.fields = {new_name if each == name else each: held for each, held in type_.fields.items()}
+    definition = type_.fields[name]
+    type_.fields = renamed(type_.fields, name, new_name)
     type_.number()
-    place = type_.positions[new_name]
-    for thing in instances:
-        value = thing.props[place]
-        if type(value) in OWNED:
-            value.key = new_name
-    relation = type_.relations.pop(name, None)
+    if definition.core in ("any", "list", "set"):
+        place = type_.positions[new_name]
+        for thing in instances:
+            value = thing.props[place]
+            if type(value) in OWNED:
+                value.key = new_name
+    relation = type_.relations.get(name)
     if relation is not None:
+        type_.relations = renamed(type_.relations, name, new_name)
         relation.field = new_name
-        if relation.other is type_ and relation.other_field == name:
-            relation.other_field = new_name
-        else:
-            relation.other.relations[relation.other_field].other_field = new_name
-        type_.relations[new_name] = relation
+        relation.back.other_field = new_name
 
 
 def change_field(type_: Type, name: str, definition: Definition, instances: Iterable[Instance]) -> None:
     """Give a field another definition; the lists and sets in it obey it from now on."""
     type_.fields[name] = definition
+    type_.number()
     place = type_.positions[name]
-    spec = definition.item if definition.core in ("list", "set") else None
+    spec = definition.spec
     for thing in instances:
         value = thing.props[place]
         if type(value) in OWNED:
             value.spec = spec
-        elif type(value) is Thing and value.kind is not None and value.kind.demanded:
-            value.kind = definition.demanded if definition.core == "things" else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import LookupFailed, OverflowFailed, TypeFailed, ValueFailed
@@ -26,7 +27,7 @@ from engine.values.list import List
 from engine.values.regex import Regex
 from engine.values.room import Room
 from engine.values.set import Set
-from engine.values.storing import own
+from engine.values.storing import SCALARS, own
 from engine.values.text import byte_length, encoded, is_utf8
 from engine.values.thing import Instance, Thing
 
@@ -77,12 +78,13 @@ class Definition:
 
     `core` says which of the forms it is: `any`, `base`, `list`, `set`, `things` (`thing<X>`), `range`, `constant`
     (`bool<true>`), `form` (`email<…>`), `pattern`, `type`, `enum`, `id` (`#`) or `nested`. The other attributes are
-    those of the form.
+    those of the form. `plain` are the classes of scalars that are accepted as they are, so that most values need no
+    other look.
     """
 
     __slots__ = (
-        "base", "core", "default_value", "flags", "has_default", "high", "inner", "item", "low", "many", "member",
-        "nilable", "pattern", "source", "subject",
+        "base", "core", "default_value", "demanded", "flags", "has_default", "high", "inner", "item", "low", "many",
+        "member", "nilable", "pattern", "plain", "source", "subject", "takes", "test",
     )  # fmt: skip
 
     def __init__(self, core: str, source: str = "") -> None:
@@ -101,6 +103,32 @@ class Definition:
         self.pattern: Regex | None = None
         self.inner: Type | None = None  # nested definitions
         self.many = False  # nested definitions for a list
+        self.demanded: Restriction | None = None  # what `thing<X>` demands of its thing
+        self.takes: frozenset[type] = frozenset()  # the classes of a base name, and which values of them
+        self.test: Callable[[Any], bool] | None = None
+        self.plain: frozenset[type] = frozenset()
+
+    def settle(self) -> Definition:
+        """The form is known: work out what makes checks quick."""
+        match self.core:
+            case "any":
+                self.plain = SCALARS  # type: ignore[assignment]
+            case "base":
+                kind, self.test, _ = BASES[self.base]
+                self.takes = KINDS.get(kind, frozenset())
+                self.plain = self.takes & SCALARS if self.test is None else frozenset()
+            case "constant":
+                self.plain = frozenset({bool})
+            case "things" if self.item is not None:
+                self.demanded = replace(self.item, demanded=True)
+        if self.nilable and self.core in ("base", "constant", "range", "form", "pattern"):
+            self.plain |= {type(None)}  # where a relation may stand, nil is looked at like every other value
+        return self
+
+    @property
+    def spec(self) -> Restriction | None:
+        """What the items of the list or set in the field must be."""
+        return self.item if self.core == "list" or self.core == "set" else None
 
     @property
     def says_nil(self) -> bool:
@@ -142,7 +170,7 @@ class Definition:
         """TypeError for a wrong kind of value, ValueError for a wrong value of the right kind."""
         if value is None and (self.nilable or self.core == "any" or self.base == "enum"):
             return
-        getattr(self, f"_check_{self.core}")(value)
+        _CHECKS[self.core](self, value)
 
     def accepts(self, value: Value) -> bool:
         """Is the value accepted?"""
@@ -160,7 +188,10 @@ class Definition:
             self.refuse(value)
 
     def _check_base(self, value: Value) -> None:
-        Restriction(self.base).check(value)
+        if type(value) not in self.takes:
+            self.refuse(value)
+        if self.test is not None and not self.test(value):
+            raise ValueFailed(f"{self.text} is wanted: {BASES[self.base][2]}")
 
     def _check_list(self, value: Value) -> None:
         if type(value) is not List and type(value) is not tuple:
@@ -221,22 +252,14 @@ class Definition:
             self.refuse(value)
 
     def put(self, value: Value, thing: Thing, name: str) -> Value:
-        """A value that was checked, in the form in which a field holds it."""
-        if self.core == "things" and type(value) is Thing and value.kind is None and self.item is not None:
-            value.kind = self.demanded
-            return value
-        return own(value, thing, name, self.item if self.core in ("list", "set") else None)
-
-    @property
-    def demanded(self) -> Restriction:
-        """The restriction that a field `thing<X>` puts on its thing."""
-        assert self.item is not None
-        return Restriction(self.item.name, self.item.subject, self.item.nilable, demanded=True)
+        """A value that was checked, in the form in which a field holds it. What `thing<X>` holds must have been
+        restricted before."""
+        return own(value, thing, name, self.item if self.core == "list" or self.core == "set" else None)
 
     # --- defaults ----------------------------------------------------------------------------------------------------
 
-    def default(self, home: Collection) -> Value:
-        """A fresh default; not yet in the form of a field."""
+    def default(self, home: Collection, made: list[int] | None = None) -> Value:
+        """A fresh default, not yet in the form of a field; `made` counts the instances that are made together."""
         if self.has_default:
             return self.member if self.member is not None else self.default_value
         if self.nilable:
@@ -252,13 +275,19 @@ class Definition:
                 return Set()
             case "things":
                 thing = Thing({})
-                thing.kind = self.demanded if self.item is not None else None
+                thing.kind = self.demanded
                 return thing
             case "type":
-                return self.subject.new_default(home)
+                return self.subject.new_default(home, made)
             case "enum":
                 return self.subject.default()
         return self.default_value
+
+
+_CHECKS: dict[str, Callable[[Definition, Value], None]] = {
+    core: getattr(Definition, f"_check_{core}")
+    for core in ("any", "base", "list", "set", "things", "range", "constant", "form", "pattern", "type", "enum")
+}
 
 
 # --- parsing ---------------------------------------------------------------------------------------------------------
@@ -302,7 +331,7 @@ class _Parser:
         definition.source = source
         if "?" in flags and not (definition.says_nil or definition.core == "any"):
             raise TypeFailed(f"the flag ? needs a definition that takes nil, not {_shown(source)}")
-        return definition
+        return definition.settle()
 
     def _core(self, rest: str, source: str) -> Definition:
         nilable = rest.endswith("?") and len(rest) > 1

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.types.definition import Definition
+    from engine.types.relations import Relation
     from engine.types.type import Type
 
-__all__ = ["described", "field_list", "info"]
+__all__ = ["described", "field_list", "in_order", "info", "written"]
 
 
 def field_list(type_: Type) -> list[tuple[str, Any]]:
@@ -27,14 +28,19 @@ def written(definition: Definition) -> Any:
     return [shown] if definition.many else shown
 
 
+def in_order(type_: Type) -> list[Relation]:
+    """The relations of a type, in the order of its fields."""
+    return [type_.relations[name] for name in type_.fields if name in type_.relations]
+
+
 def _relations(type_: Type) -> dict[str, Any]:
     return {
-        name: {
+        relation.field: {
             "type": relation.other.name,
             "property": relation.other_field,
             "definition": relation.other.fields[relation.other_field].text,
         }
-        for name, relation in type_.relations.items()
+        for relation in in_order(type_)
     }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.change import Internal
 from engine.effects import InstanceJob
 from engine.errors import LanguageError, LookupFailed, NumArgumentsError, OperationError, TypeFailed, ValueFailed
+from engine.functions.procedures import detached
 from engine.functions.registry import type_name
 from engine.names import is_name
 from engine.snapshot import pack
@@ -19,16 +19,22 @@ from engine.types.defining import (
     define,
     drop_field,
     rename_field,
+    renamed,
+    without,
 )
 from engine.types.definition import Definition, parse_definition
+from engine.types.info import written
+from engine.types.instances import all_instances, instances_of, loose_things, stored_instances, touched
 from engine.types.loosening import loosens
-from engine.types.relations import Relation, relate
-from engine.types.type import Type, instances_of
+from engine.types.relations import Relation, fill_in, join, part
+from engine.types.type import Type, adopt
 from engine.values.closure import Closure
 from engine.values.equality import equal
+from engine.values.storing import SCALARS
 from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
+    from engine.change import Job
     from engine.collection import Collection
     from engine.context import Context
     from engine.values.thing import Value
@@ -48,7 +54,12 @@ class Modification:
         self.home: Collection = ctx.scope  # type: ignore[assignment]
 
     def instances(self) -> list[Instance]:
+        """The instances that the query sees."""
         return instances_of(self.ctx, self.type)
+
+    def all_instances(self) -> list[Instance]:
+        """Every instance there is: a change of the layout must reach them all."""
+        return all_instances(self.home, self.type)
 
     def count(self, least: int, most: int) -> None:
         """NumArgumentsError unless `mod_type` got so many arguments."""
@@ -73,16 +84,11 @@ class Modification:
     def head(self) -> dict[str, Any]:
         return {"type_id": self.type.id, "modified_at": self.type.modified_at}
 
-    def tell(self, thing: Instance, name: str, value: Value) -> None:
-        """A mutation of an instance that watchers see."""
-        if thing.id:
-            self.ctx.record(thing.id, {"set": {name: pack(value, self.home)}})
-
-    def note(self, thing: Instance, name: str) -> None:
-        """A mutation of an instance that only the log sees."""
-        if thing.id:
-            value = thing.props[self.type.positions[name]]
-            self.home.record_internal(thing.id, Internal({"set": {name: pack(value, self.home)}}))
+    def tell_at_once(self, instances: list[Instance], job: Job) -> None:
+        """Tell the watchers of stored instances of what happens to them."""
+        ids = [thing.id for thing in instances if thing.id]
+        if ids:
+            self.ctx.say(InstanceJob(ids, job))
 
     def unrelated(self, name: str) -> None:
         if name in self.type.relations:
@@ -105,8 +111,7 @@ def _add(mod: Modification) -> None:
     definition = mod.arguments[1]()
     if type(definition) is Closure:
         mod.count(4, 4)
-        definition.store()
-        mod.type.methods[name] = definition
+        mod.type.methods[name] = detached(definition)
         mod.home.record({"mod_type_add": {**mod.head(), "name": name, "closure": {"/": definition.code.compact}}})
         return
     if definition == "#" and type(definition) is str:
@@ -124,18 +129,16 @@ def _add(mod: Modification) -> None:
     assert parsed is not None
     _check_new(mod.type, name, parsed)
     if mod.type.wrap_only:
-        _append(mod, name, parsed, None, [])
+        _append(mod, name, parsed, None)
         return
-    by_closure = has_initial and type(initial) is Closure
-    if has_initial and not by_closure:
+    if has_initial and type(initial) is not Closure:
         parsed.check(initial)
         value = initial
     else:
         value = parsed.default(mod.home)
-    instances = mod.instances()
-    _append(mod, name, parsed, value, instances)
+    _append(mod, name, parsed, value)
     if type(initial) is Closure:
-        _initialise(mod, name, parsed, initial, instances)
+        _initialise(mod, name, parsed, initial)
 
 
 def _check_new(type_: Type, name: str, definition: Definition) -> None:
@@ -152,53 +155,55 @@ def _check_new(type_: Type, name: str, definition: Definition) -> None:
             type_.fields[name] = old
 
 
-def _append(mod: Modification, name: str, definition: Definition, value: Value, instances: list[Instance]) -> None:
-    from engine.types.info import written
-
-    add_field(mod.type, name, definition, value, instances)
-    job: dict[str, Any] = {**mod.touch(), "name": name, "spec": written(definition)}
-    if not mod.type.wrap_only:
-        shown = instances[0].props[-1] if instances else definition.put(value, Thing({}), name)
-        job["dval"] = pack(shown, mod.home)
-        known = pack(shown, mod.home)
-        for thing in instances:
-            if thing.id:
-                mod.ctx.say(InstanceJob(thing.id, {"set": {name: known}}))
-    mod.home.record({"mod_type_add": job})
-    for thing in instances[1:]:
-        if type(thing.props[-1]) is Thing or isinstance(thing.props[-1], Instance):
-            break
-        if thing.id:
-            pack(thing.props[-1], mod.home)
+def _append(mod: Modification, name: str, definition: Definition, value: Value) -> None:
+    """Append a field with a value, which was checked, for all instances."""
+    type_ = mod.type
+    if type_.wrap_only:
+        add_field(type_, name, definition, None, ())
+        mod.home.record({"mod_type_add": {**mod.touch(), "name": name, "spec": written(definition)}})
+        return
+    adopt(mod.ctx, definition, value)
+    shown = definition.put(value, Thing({}), name)
+    first = pack(shown, mod.home)
+    instances = mod.all_instances()
+    add_field(type_, name, definition, shown, instances)
+    touched(mod.home, instances)
+    mod.tell_at_once(instances, {"set": {name: pack(shown, mod.home)}})
+    mod.home.record({"mod_type_add": {**mod.touch(), "name": name, "spec": written(definition), "dval": first}})
 
 
-def _initialise(
-    mod: Modification, name: str, definition: Definition, closure: Closure, instances: list[Instance]
-) -> None:
+def _initialise(mod: Modification, name: str, definition: Definition, closure: Closure) -> None:
+    """Let a closure give each instance its value in a new field."""
+    type_ = mod.type
+    place = type_.positions[name]
     failure: LanguageError | None = None
-    for thing in instances:
+    for thing in mod.instances():
         try:
             value = closure.call(mod.ctx, thing)
-            present = thing.props[mod.type.positions[name]]
-            if value is None or value is present:
+            if value is None or _same(value, thing.props[place]):
                 continue
-            definition.check(value)
+            mod.ctx.allow(thing)
+            type_.set_field(mod.ctx, thing, name, value)
         except LanguageError as error:
-            failure = failure or error
-            continue
-        stored = definition.put(value, thing, name)
-        thing.props[mod.type.positions[name]] = stored
-        if not equal(stored, present):
-            mod.tell(thing, name, stored)
+            failure = failure or _bare(error)
     _raise_after(failure)
+
+
+def _same(value: Value, present: Value) -> bool:
+    """Would setting the value leave what is there?"""
+    return value is present or (type(value) is type(present) and type(value) in SCALARS and equal(value, present))
+
+
+def _bare(error: LanguageError) -> LanguageError:
+    """An error that is kept: it lets go of what was under way when it was raised."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def _raise_after(failure: LanguageError | None) -> None:
     """The first failure of a closure, once the change is made."""
     if failure is not None:
-        message = failure.message
-        failure = None
-        raise OperationError(f"the type was changed, but not every instance could be: {message}")
+        raise OperationError(f"the type was changed, but not every instance could be: {failure.message}")
 
 
 # --- del, ren --------------------------------------------------------------------------------------------------------
@@ -213,22 +218,17 @@ def _del(mod: Modification) -> None:
         mod.home.record_internal(mod.home.root.id, {"type_id_name": {**mod.touch(), "name": None}})
         return
     if name in type_.methods:
-        names = list(type_.methods)
-        place, last = names.index(name), names.pop()
-        if place < len(names):
-            names[place] = last
-        type_.methods = {each: type_.methods[each] for each in names}
+        type_.methods = without(type_.methods, name)
         mod.home.record({"mod_type_del": {**mod.touch(), "name": name}})
         return
     if name not in type_.fields:
         raise LookupFailed(f"the type {type_.name} has no field or method {name}")
     mod.unrelated(name)
-    instances = mod.instances()
-    for thing in instances:
-        if thing.id:
-            mod.ctx.say(InstanceJob(thing.id, {"del": name}))
-    drop_field(type_, name, instances)
+    instances = mod.all_instances()
+    mod.tell_at_once(instances, {"del": name})
     mod.home.record({"mod_type_del": {**mod.touch(), "name": name}})
+    touched(mod.home, instances)
+    drop_field(type_, name, instances)
 
 
 def _ren(mod: Modification) -> None:
@@ -249,9 +249,9 @@ def _ren(mod: Modification) -> None:
         mod.home.record_internal(mod.home.root.id, {"type_id_name": {**mod.touch(), "name": new_name}})
         return
     if name in type_.methods:
-        type_.methods = {new_name if each == name else each: held for each, held in type_.methods.items()}
+        type_.methods = renamed(type_.methods, name, new_name)
     else:
-        rename_field(type_, name, new_name, mod.instances())
+        rename_field(type_, name, new_name, mod.all_instances())
     mod.home.record({"mod_type_ren": {**mod.touch(), "name": name, "to": new_name}})
 
 
@@ -271,8 +271,7 @@ def _mod(mod: Modification) -> None:
         if type(definition) is not Closure:
             raise TypeFailed(f"the method {name} can't become a field")
         mod.count(4, 4)
-        definition.store()
-        type_.methods[name] = definition
+        type_.methods[name] = detached(definition)
         mod.home.record({"mod_type_mod": {**mod.touch(), "name": name, "closure": {"/": definition.code.compact}}})
         return
     if type(definition) is Closure:
@@ -288,75 +287,85 @@ def _mod(mod: Modification) -> None:
     parsed = define(type_, name, definition)
     assert parsed is not None
     _check_new(type_, name, parsed)
-    from engine.types.info import written
-
-    spec = written(parsed)
+    old = type_.fields[name]
     if type_.wrap_only:
-        type_.fields[name] = parsed
-        mod.home.record({"mod_type_mod": {**mod.touch(), "name": name, "spec": spec}})
-    elif closure is None:
-        if not loosens(parsed, type_.fields[name]):
-            raise OperationError(
-                f"not every value that fits {type_.fields[name].text} fits {parsed.text}: give a closure"
-            )
-        change_field(type_, name, parsed, mod.instances())
-        mod.home.record({"mod_type_mod": {**mod.touch(), "name": name, "spec": spec}})
+        change_field(type_, name, parsed, ())
+        mod.home.record({"mod_type_mod": {**mod.touch(), "name": name, "spec": written(parsed)}})
+    elif closure is not None:
+        _migrate(mod, name, old, parsed, closure)
+    elif loosens(parsed, old):
+        instances = mod.all_instances()
+        change_field(type_, name, parsed, instances)
+        _loosen_things(mod, name, old, parsed, instances)
+        mod.home.record({"mod_type_mod": {**mod.touch(), "name": name, "spec": written(parsed)}})
     else:
-        _migrate(mod, name, parsed, closure)
+        raise OperationError(f"not every value that fits {old.text} fits {parsed.text}: give a closure")
 
 
-def _migrate(mod: Modification, name: str, definition: Definition, closure: Closure) -> None:
-    """Change a field with a closure that makes the new values."""
+def _loosen_things(mod: Modification, name: str, old: Definition, new: Definition, instances: list[Instance]) -> None:
+    """What a field `thing<X>` demands was changed: so is the restriction of its things, but not of those that another
+    field demands."""
+    if old.demanded is None or old.demanded == new.demanded:
+        return
+    place = mod.type.positions[name]
+    found = {thing for thing in (instance.props[place] for instance in instances) if type(thing) is Thing}
+    for type_ in mod.home.types.values():
+        for other, definition in enumerate(type_.row):
+            if found and definition.demanded == old.demanded:
+                found.difference_update(
+                    value
+                    for value in (instance.props[other] for instance in all_instances(mod.home, type_))
+                    if type(value) is Thing
+                )
+    for thing in found:
+        thing.kind = new.demanded
+        if thing.id:
+            mod.home.record_internal(thing.id, {"restrict": None if thing.kind is None else thing.kind.packed})
+
+
+def _migrate(mod: Modification, name: str, old: Definition, new: Definition, closure: Closure) -> None:
+    """Change a field with a closure that makes the new values. Meanwhile the field takes anything."""
     type_ = mod.type
-    change_field(type_, name, parse_definition("any", mod.home), mod.instances())
+    change_field(type_, name, parse_definition("any", mod.home), mod.all_instances())
     mod.home.record({"mod_type_mod": {**mod.touch(), "name": name, "spec": "any"}})
     place = type_.positions[name]
     failure: LanguageError | None = None
-    done: set[int] = set()
-    for thing in mod.instances():
-        done.add(id(thing))
-        failure = _migrate_one(mod, thing, name, definition, closure) or failure
-    for thing in mod.instances():
-        if id(thing) not in done:  # made by the closure
-            failure = _put_right(mod, thing, name, definition) or failure
-    change_field(type_, name, definition, mod.instances())
-    for thing in mod.instances():
-        value = thing.props[place]
-        if type(value) is Thing and definition.core == "things" and value.kind is None and definition.item is not None:
-            value.kind = definition.demanded
-    mod.home.record({"mod_type_mod": {**mod.touch(), "name": name, "spec": definition.text}})
+    type_.pending = new
+    try:
+        for thing in mod.instances():
+            try:
+                value = closure.call(mod.ctx, thing)
+                if value is not None:
+                    new.check(value)
+                    mod.ctx.allow(thing)
+                    type_.place(mod.ctx, thing, place, name, new, value)
+            except LanguageError as error:
+                failure = failure or _bare(error)
+    finally:
+        type_.pending = None
+        instances = mod.all_instances()
+        for thing in instances:
+            failure = _put_right(mod, thing, place, name, old, new) or failure
+        change_field(type_, name, new, instances)
+        mod.home.record({"mod_type_mod": {**mod.touch(), "name": name, "spec": written(new)}})
     _raise_after(failure)
 
 
-def _migrate_one(
-    mod: Modification, thing: Instance, name: str, definition: Definition, closure: Closure
+def _put_right(
+    mod: Modification, thing: Instance, place: int, name: str, old: Definition, new: Definition
 ) -> LanguageError | None:
-    failure: LanguageError | None = None
-    value: Value = None
-    try:
-        value = closure.call(mod.ctx, thing)
-    except LanguageError as error:
-        failure = error
-    if value is not None:
-        try:
-            definition.check(value)
-        except LanguageError as error:
-            failure = error
-        else:
-            place = mod.type.positions[name]
-            thing.props[place] = definition.put(value, thing, name)
-            mod.tell(thing, name, thing.props[place])
-            return failure
-    return _put_right(mod, thing, name, definition) or failure
-
-
-def _put_right(mod: Modification, thing: Instance, name: str, definition: Definition) -> LanguageError | None:
-    """Keep the present value if it fits, else use the default; the error that says the latter."""
-    place = mod.type.positions[name]
-    if definition.accepts(thing.props[place]):
+    """Keep the present value of a field if it fits, else use the default; the error that says the latter."""
+    value = thing.props[place]
+    demanded = type(value) is Thing and value.kind is not None and value.kind == old.demanded
+    if demanded and value.kind != new.demanded:
+        value.kind = None  # only this field demanded it
+        if value.id:
+            mod.home.record_internal(value.id, {"restrict": None})
+    if new.accepts(value):
+        adopt(mod.ctx, new, value)
         return None
-    thing.props[place] = definition.put(definition.default(mod.home), thing, name)
-    mod.tell(thing, name, thing.props[place])
+    type_ = mod.type
+    type_.place(mod.ctx, thing, place, name, new, new.default(mod.home))
     return OperationError(f"the value of {name} did not fit and was replaced by the default")
 
 
@@ -374,9 +383,9 @@ def _rel(mod: Modification) -> None:
         relation = type_.relations.get(name)
         if relation is None:
             raise TypeFailed(f"the field {name} has no relation")
-        end_relation(relation)
-        relation.other.modified_at = int(mod.ctx.now)
+        part(relation)
         head = mod.touch()
+        relation.other.modified_at = type_.modified_at
         mod.home.record({"mod_type_rel_del": {"modified_at": head["modified_at"], "type_id": type_.id, "name": name}})
         return
     if type(other_name) is not str:
@@ -388,16 +397,21 @@ def _rel(mod: Modification) -> None:
         raise TypeFailed(f"the field {other_name} of {other.name} does not refer back to {type_.name}")
     if name in type_.relations or other_name in other.relations:
         raise TypeFailed("a field can have one relation")
-    first = Relation(type_, name, other, other_name)
-    second = first if other is type_ and other_name == name else Relation(other, other_name, type_, name)
-    relate(mod.ctx, first, second, lambda wanted: instances_of(mod.ctx, wanted))
-    type_.relations[name] = first
-    other.relations[other_name] = second
-    other.modified_at = int(mod.ctx.now)
+    if any(type(thing) is Instance and thing.kind in (type_, other) for thing in loose_things(mod.ctx)):
+        raise TypeFailed("all instances must be stored before a relation is made")
+    relation = join(type_, name, other, other_name)
+    try:
+        _check_strays(mod, relation)
+        fill_in(mod.ctx, relation, stored_instances(mod.home, type_), stored_instances(mod.home, other))
+    except BaseException:
+        part(relation)
+        raise
+    head = mod.touch()
+    other.modified_at = type_.modified_at
     mod.home.record(
         {
             "mod_type_rel_add": {
-                "modified_at": mod.touch()["modified_at"],
+                "modified_at": head["modified_at"],
                 "type1_id": type_.id,
                 "name1": name,
                 "type2_id": other.id,
@@ -405,6 +419,13 @@ def _rel(mod: Modification) -> None:
             }
         }
     )
+
+
+def _check_strays(mod: Modification, relation: Relation) -> None:
+    """TypeError when an instance that only a value under way refers to would be related without being stored."""
+    for side in (relation, relation.back):
+        for thing in all_instances(mod.home, side.type):
+            side.check_stored(thing, side.of(thing))
 
 
 def _relatable(type_: Type, name: str) -> Type:
@@ -415,12 +436,6 @@ def _relatable(type_: Type, name: str) -> Type:
     if definition.core == "set" and definition.item is not None and not definition.nilable:
         return definition.item.subject  # type: ignore[return-value]
     raise TypeFailed(f"a relation is between fields like T? and {{T}}, not {definition.text}")
-
-
-def end_relation(relation: Relation) -> None:
-    """The two sides no longer keep each other."""
-    relation.type.relations.pop(relation.field, None)
-    relation.other.relations.pop(relation.other_field, None)
 
 
 # --- all, hid, idx, wpo ----------------------------------------------------------------------------------------------
@@ -444,7 +459,7 @@ def _flag(attribute: str) -> Callable[[Modification], None]:
         if getattr(mod.type, attribute) == wanted:
             return
         if attribute == "wrap_only":
-            check_wrap_only(mod.type, wanted, mod.instances())
+            check_wrap_only(mod.type, wanted, mod.all_instances())
         setattr(mod.type, attribute, wanted)
         head = mod.touch()
         if attribute == "wrap_only":

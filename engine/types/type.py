@@ -1,17 +1,18 @@
-"""Types: ordered fields with definitions, and methods (spec/types.md, sections 1 and 4)."""
+"""Types: ordered fields with definitions, and methods; how instances are made and set (spec/types.md, sections 1 to
+4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import LookupFailed, NumArgumentsError, OperationError, TypeFailed
-from engine.functions.registry import register_kind, type_name
+from engine.functions.registry import type_name
 from engine.language.runtime import ClosureCall, describe
+from engine.limits import MAX_COPIED_THINGS
+from engine.quota import check_new_thing
 from engine.snapshot import pack
-from engine.values.list import List
 from engine.values.set import Set
-from engine.values.storing import OWNED, release
+from engine.values.storing import OWNED, SCALARS, release
 from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
@@ -20,17 +21,20 @@ if TYPE_CHECKING:
     from engine.types.definition import Definition
     from engine.types.enum import Enum
     from engine.types.relations import Relation
+    from engine.types.restriction import Restriction
     from engine.values.closure import Closure
     from engine.values.thing import Value
 
-__all__ = ["Builder", "Type", "instances_of"]
+__all__ = ["Builder", "Type"]
 
 
 class Type:
-    """A type. `fields` are definitions by name, in order; `positions` the place of each field in an instance's values;
-    `methods` closures that get the instance first; `id_name` the name under which results show the id, None: `#`.
+    """A type. `fields` are definitions by name, in order; `positions` the place of each field in an instance's values,
+    `row` the definitions by place; `methods` closures that get the instance first; `relations` those of its fields that
+    have one; `id_name` the name under which results show the id, None: `#`.
 
-    `locked` counts what forbids changing it; times in whole seconds since 1970.
+    `pending` is the definition that a field is about to get; `locked` counts what forbids changing the type; `ids` are
+    those of the stored instances, and of some that are gone, if it has an index. Times in whole seconds since 1970.
     """
 
     def __init__(self, home: Collection | None, type_id: int, name: str, created_at: int) -> None:
@@ -41,13 +45,16 @@ class Type:
         self.modified_at: int | None = None
         self.wrap_only = False
         self.hide_id = False
-        self.auto_index = False
         self.fields: dict[str, Definition] = {}
         self.positions: dict[str, int] = {}
+        self.row: tuple[Definition, ...] = ()
         self.methods: dict[str, Closure] = {}
         self.relations: dict[str, Relation] = {}
         self.id_name: str | None = None
+        self.pending: Definition | None = None
         self.locked = 0
+        self.ids: set[int] | None = None
+        self.stale = 0  # from so many ids on, those of instances that are gone are looked for
 
     # --- fields ------------------------------------------------------------------------------------------------------
 
@@ -59,119 +66,139 @@ class Type:
     def number(self) -> None:
         """The fields have changed: count their positions anew."""
         self.positions = {name: place for place, name in enumerate(self.fields)}
+        self.row = tuple(self.fields.values())
 
     def has_name(self, name: str) -> bool:
         """Is it the name of a field, a method or the id?"""
         return name in self.fields or name in self.methods or name == self.id_name
 
-    def item_restriction(self, name: str) -> Any:
+    def item_restriction(self, name: str) -> Restriction | None:
         """What the items of the list or set in a field must be."""
-        definition = self.fields[name]
-        return definition.item if definition.core in ("list", "set") else None
+        return self.fields[name].spec
+
+    def definitions(self) -> list[Definition]:
+        """The definitions of its fields, and the one that a field is about to get."""
+        return [*self.row, self.pending] if self.pending is not None else [*self.row]
+
+    def uses(self, subject: Type | Enum) -> bool:
+        """Does a definition name the type or enum?"""
+        return any(subject in definition.subjects() for definition in self.definitions())
 
     def mentions(self, name: str) -> bool:
-        """Does a definition name the type or enum?"""
-        return any(subject.name == name for field in self.fields.values() for subject in field.subjects())
-
-    def definition_renamed(self, old: str, new: str) -> None:
-        """Definitions write types and enums by their present names."""
-
-    def member_renamed(self, enum: Enum, old: str, new: str) -> None:
-        """Definitions write members by their present names."""
+        """Does a definition name the type or enum of that name?"""
+        return any(subject.name == name for definition in self.definitions() for subject in definition.subjects())
 
     def check_unlocked(self) -> None:
         """OperationError while something forbids changing the type."""
         if self.locked:
             raise OperationError(f"the type {self.name} can't be changed while it is in use")
 
-    # --- instances ---------------------------------------------------------------------------------------------------
+    # --- an index of its instances -----------------------------------------------------------------------------------
 
-    def enter(self, thing: Instance) -> None:
-        """An instance got an id."""
+    @property
+    def auto_index(self) -> bool:
+        """Does it know the ids of its instances?"""
+        return self.ids is not None
 
-    def new_default(self, home: Collection) -> Instance:
-        """A new instance with a fresh default in every field."""
-        made = Instance(self, [None] * len(self.fields))
-        for place, (name, definition) in enumerate(self.fields.items()):
-            made.props[place] = definition.put(definition.default(home), made, name)
-        return made
+    @auto_index.setter
+    def auto_index(self, wanted: bool) -> None:
+        if not wanted:
+            self.ids = None
+        elif self.ids is None:
+            things = self.home.things() if self.home is not None else ()
+            self.ids = {thing.id for thing in things if thing.kind is self}
+            self.stale = 2 * len(self.ids) + 1000
 
-    def from_thing(self, ctx: Context, source: Thing) -> Instance:
-        """A new instance with the properties of an untyped thing; those that are no fields are left out."""
-        made = Instance(self, [None] * len(self.fields))
-        home: Any = ctx.scope
-        for place, (name, definition) in enumerate(self.fields.items()):
-            if source.has(name):
-                value = source.get(name)
-                definition.check(value)
-                self.check_unrelated(made, name, value)
-            else:
-                value = definition.default(home)
-            made.props[place] = definition.put(value, made, name)
-        return made
+    def enter(self, thing: Thing) -> None:
+        """An instance got an id, or a stored thing became an instance."""
+        ids = self.ids
+        if ids is not None:
+            ids.add(thing.id)
+            if len(ids) > self.stale and self.home is not None:
+                find = self.home.find
+                self.ids = {known for known in ids if getattr(find(known), "kind", None) is self}
+                self.stale = 2 * len(self.ids) + 1000
+
+    # --- making instances --------------------------------------------------------------------------------------------
 
     def check_instantiable(self) -> None:
         """TypeError when the type only wraps."""
         if self.wrap_only:
             raise TypeFailed(f"the type {self.name} only wraps things: it has no instances")
 
-    def check_unrelated(self, thing: Thing, name: str, value: Value) -> None:
-        """TypeError when a relation would have to be kept for a thing that is not stored."""
-        if name in self.relations and not thing.id and value is not None and not (type(value) is Set and not value):
-            raise TypeFailed(f"{describe(thing)} must be stored before the relation of {name} can be set")
+    def blank(self, home: Collection) -> Instance:
+        """A new instance whose values are yet to be put in."""
+        if home.quotas:
+            check_new_thing(home, len(self.row))
+        return Instance(self, [None] * len(self.row))
+
+    def new_default(self, home: Collection, made: list[int] | None = None) -> Instance:
+        """A new instance with a fresh default in every field; `made` counts those that are made together."""
+        if made is None:
+            made = [0]
+        made[0] += 1
+        if made[0] > MAX_COPIED_THINGS:
+            raise OperationError(f"the defaults of a value can be at most {MAX_COPIED_THINGS} things")
+        instance = self.blank(home)
+        values = instance.props
+        for name, place in self.positions.items():
+            definition = self.row[place]
+            value = definition.default(home, made)
+            values[place] = value if type(value) in SCALARS else definition.put(value, instance, name)
+        return instance
+
+    def from_thing(self, ctx: Context, source: Thing) -> Instance:
+        """A new instance with the properties of an untyped thing; those that are no fields are left out."""
+        builder = Builder(self, ctx)
+        builder.close()
+        for name in self.positions:
+            if source.has(name):
+                builder.put(ctx, name, source.get(name))
+        return builder.finish(ctx)
+
+    # --- setting fields ----------------------------------------------------------------------------------------------
 
     def set_field(self, ctx: Context, thing: Instance, name: str, value: Value) -> Value:
         """Set a field of an instance that may be changed now; gives the value as stored."""
-        definition = self.fields.get(name)
-        if definition is None:
+        place = self.positions.get(name)
+        if place is None:
             raise LookupFailed(f"{describe(thing)} has no property {name[:80]!r}")
+        definition = self.row[place]
+        props = thing.props
+        if type(value) in definition.plain and type(props[place]) not in OWNED:
+            props[place] = value
+            if thing.id:
+                ctx.change.mutations.append((thing.id, {"set": {name: value}}))  # type: ignore[union-attr]
+            return value
         definition.check(value)
-        place = self.positions[name]
-        old = thing.props[place]
+        old = props[place]
         if type(old) in OWNED and old.lock:
             raise OperationError(f"the property {name} can't be replaced while it is in use")
-        relation = self.relations.get(name)
-        if relation is not None:
-            self.check_unrelated(thing, name, value)
-            before = list(old.items) if type(old) is Set else old
-        stored = definition.put(value, thing, name)
-        if stored is not old:
-            release(old)
+        if name in self.relations:
+            return self.relations[name].set(ctx, thing, place, value)
+        return self.place(ctx, thing, place, name, definition, value)
+
+    def place(
+        self, ctx: Context, thing: Instance, place: int, name: str, definition: Definition, value: Value
+    ) -> Value:
+        """Put a value that was checked by a definition into a field, and record it. On error nothing is changed."""
+        adopted = adopt(ctx, definition, value)
+        stored = tree = definition.put(value, thing, name)
+        if type(stored) not in SCALARS:
+            if thing.id:
+                try:
+                    tree = pack(stored, ctx.scope)  # type: ignore[arg-type]
+                except BaseException:
+                    if adopted:
+                        value.kind = None
+                    raise
+            else:
+                ctx.watch_loose(thing)
+        release(thing.props[place])
         thing.props[place] = stored
-        if relation is not None:
-            relation.changed(ctx, thing, before, stored)  # first: a new thing is told with its side of it
         if thing.id:
-            ctx.record(thing.id, {"set": {name: pack(stored, ctx.scope)}})  # type: ignore[arg-type]
-            if definition.core == "things" and type(stored) is Thing and stored.kind is not None:
-                ctx.scope.record_internal(stored.id, {"restrict": stored.kind.packed})  # type: ignore[union-attr]
+            ctx.record(thing.id, {"set": {name: tree}})
         return stored
-
-    def replace_members(self, ctx: Context, holder: Instance, target: Set, wanted: Set) -> Set:
-        """`set op= …` on the set of a field."""
-        if target.spec is not None:
-            for thing in wanted.items:
-                target.spec.check(thing)
-        name = target.key
-        relation = self.relations.get(name)
-        if relation is not None:
-            self.check_unrelated(holder, name, wanted)
-        before = list(target.items)
-        target.items = dict(wanted.items)
-        if holder.id:
-            ctx.record(holder.id, {"set": {name: pack(target, ctx.scope)}})  # type: ignore[arg-type]
-        if relation is not None:
-            relation.changed(ctx, holder, before, target)
-        return target
-
-    def members_changed(
-        self, ctx: Context, holder: Instance, target: Set, added: list[Instance], removed: list[Instance]
-    ) -> None:
-        """Things were put into the set of a field, or taken out of it: a relation follows."""
-        relation = self.relations.get(target.key)
-        if relation is not None:
-            self.check_unrelated(holder, target.key, target)
-            before = [thing for thing in target.items if thing not in added] + removed
-            relation.changed(ctx, holder, before, target)
 
     def assign(self, ctx: Context, thing: Instance, source: Thing) -> None:
         """Copy the properties of a thing into an instance that may be changed; nothing is changed on error."""
@@ -191,12 +218,42 @@ class Type:
         for name, value in items:
             self.set_field(ctx, thing, name, value)
 
+    # --- the sets in fields ------------------------------------------------------------------------------------------
+
+    def change_members(
+        self, ctx: Context, holder: Instance, target: Set, added: list[Thing], removed: list[Thing]
+    ) -> bool:
+        """Put things that fit into the set of a field, and take others out of it, where the field has a relation that
+        must follow; False, and nothing is done, where it has none."""
+        relation = self.relations.get(target.key)
+        if relation is None:
+            return False
+        relation.change_members(ctx, holder, target, added, removed)  # type: ignore[arg-type]
+        return True
+
+    def replace_members(self, ctx: Context, holder: Instance, target: Set, wanted: Set) -> Set:
+        """`set op= …` on the set of a field."""
+        if target.spec is not None:
+            for thing in wanted.items:
+                if thing not in target.items:
+                    target.spec.check(thing)
+        relation = self.relations.get(target.key)
+        if relation is not None:
+            return relation.replace_members(ctx, holder, target, wanted)
+        if holder.id:
+            tree = pack(wanted, ctx.scope)  # type: ignore[arg-type]
+            ctx.record(holder.id, {"set": {target.key: tree}})
+        else:
+            ctx.watch_loose(holder)
+        target.items = dict(wanted.items)
+        return target
+
     # --- calls -------------------------------------------------------------------------------------------------------
 
     def builder(self, ctx: Context) -> Builder:
         """What collects the values of `Name{…}`."""
         self.check_instantiable()
-        return Builder(self)
+        return Builder(self, ctx)
 
     def as_function(self, ctx: Context, count: int) -> TypeCall:
         """What `Name(…)` calls."""
@@ -210,41 +267,71 @@ class Type:
         return MethodCall(self, closure, thing)
 
 
+def adopt(ctx: Context, definition: Definition, value: Value) -> bool:
+    """A thing is put into a field `thing<X>`, which was checked: it takes on the restriction. Was it without one?"""
+    wanted = definition.demanded
+    if wanted is None or type(value) is not Thing or (value.kind is not None and value.kind.demanded):
+        return False
+    ctx.allow(value)
+    fresh = value.kind is None
+    value.kind = wanted
+    if value.id:
+        ctx.scope.record_internal(value.id, {"restrict": wanted.packed})  # type: ignore[union-attr]
+    return fresh
+
+
+class _Missing:
+    """Stands where a new instance has no value yet."""
+
+
+MISSING = _Missing()
+
+
 class Builder:
-    """A new instance being made; the type is locked meanwhile."""
+    """A new instance being made; the type is locked until `close`."""
 
-    __slots__ = ("type", "values")
+    __slots__ = ("made", "type")
 
-    def __init__(self, type_: Type) -> None:
+    def __init__(self, type_: Type, ctx: Context) -> None:
+        home: Any = ctx.scope
+        if home.quotas:
+            check_new_thing(home, len(type_.row))
         self.type = type_
-        self.values: dict[str, Value] = {}
+        self.made = Instance(type_, [MISSING] * len(type_.row))
         type_.locked += 1
 
     def wants(self, name: str) -> bool:
         """Is there a field of that name?"""
-        return name in self.type.fields
+        return name in self.type.positions
 
     def put(self, ctx: Context, name: str, value: Value) -> None:
         """Check a value for a field."""
-        self.type.fields[name].check(value)
-        self.values[name] = value
+        type_ = self.type
+        place = type_.positions[name]
+        definition = type_.row[place]
+        if type(value) not in definition.plain:
+            definition.check(value)
+            if name in type_.relations:
+                type_.relations[name].check_stored(self.made, value)
+            adopt(ctx, definition, value)
+            value = definition.put(value, self.made, name)
+        self.made.props[place] = value
 
     def close(self) -> None:
         self.type.locked -= 1
 
     def finish(self, ctx: Context) -> Instance:
         """The instance; fields that were given no value get a default."""
-        type_, values = self.type, self.values
-        made = Instance(type_, [None] * len(type_.fields))
-        home: Any = ctx.scope
-        for place, (name, definition) in enumerate(type_.fields.items()):
-            if name in values:
-                value = values[name]
-                if type_.relations:
-                    type_.check_unrelated(made, name, value)
-            else:
-                value = definition.default(home)
-            made.props[place] = definition.put(value, made, name)
+        made = self.made
+        values = made.props
+        if MISSING in values:
+            home: Any = ctx.scope
+            count = [0]
+            for name, place in self.type.positions.items():
+                if values[place] is MISSING:
+                    definition = self.type.row[place]
+                    value = definition.default(home, count)
+                    values[place] = value if type(value) in SCALARS else definition.put(value, made, name)
         return made
 
 
@@ -277,8 +364,8 @@ class TypeCall:
         if type(source) is int:
             found = ctx.scope.find(source)  # type: ignore[union-attr]
             if found is None:
-                raise LookupFailed(f"there is no thing {source}")
-            if type(found) is not Instance or found.kind is not type_:
+                raise LookupFailed(f"there is no thing with the id {source}")
+            if found.kind is not type_:
                 raise TypeFailed(f"{describe(found)} is no {type_.name}")
             return found
         if type(source) is Instance:
@@ -305,37 +392,3 @@ class MethodCall(ClosureCall):
             return super().run(ctx, receiver, *arguments)
         finally:
             self.type.locked -= 1
-
-
-register_kind("type", Type, names="type")
-
-
-def instances_of(ctx: Context, type_: Type) -> list[Instance]:
-    """All instances of a type: those that are stored, then those that only the query's variables reach."""
-    home: Any = ctx.scope
-    found = [thing for thing in home.things() if type(thing) is Instance and thing.kind is type_]
-    known = {id(thing) for thing in found}
-    for thing in _reachable(ctx):
-        if type(thing) is Instance and thing.kind is type_ and id(thing) not in known:
-            known.add(id(thing))
-            found.append(thing)
-    return found
-
-
-def _reachable(ctx: Context) -> Iterator[Thing]:
-    """The unstored things that the variables of the query reach."""
-    stack: list[Any] = [value for frame in ctx.frames for value in frame.values()]
-    seen: set[int] = set()
-    while stack:
-        value = stack.pop()
-        kind = type(value)
-        if kind is List or kind is tuple:
-            if id(value) not in seen:
-                seen.add(id(value))
-                stack += value
-        elif kind is Set:
-            stack += value.items
-        elif isinstance(value, Thing) and id(value) not in seen:
-            seen.add(id(value))
-            yield value
-            stack += value.values()

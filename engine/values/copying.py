@@ -70,7 +70,10 @@ class Copying:
         self.path[thing] = copy
         names = thing.kind.positions if type(copy) is Instance else None
         for place, (name, value) in enumerate(thing.items()):
-            if type(value) not in SCALARS:
+            if names is not None and name in thing.kind.relations:
+                # Another thing can't have the same relations, and an unstored one none.
+                value = own(Set(), copy, name, copy.kind.item_restriction(name)) if type(value) is Set else None
+            elif type(value) not in SCALARS:
                 spec = None if names is None else copy.kind.item_restriction(name)
                 value = self._held(value, copy, name, spec, deep - 1)
             if names is None:

@@ -263,25 +263,23 @@ def add_members(ctx: Context, target: Set, things: list[Thing]) -> None:
     if len(target) + len(things) > MAX_ARRAY_ITEMS:
         raise OperationError(f"a set can have at most {MAX_ARRAY_ITEMS} things")
     holder = target.holder()
-    if type(holder) is Instance:
-        holder.kind.check_unrelated(holder, target.key, things)
+    if type(holder) is Instance and holder.kind.change_members(ctx, holder, target, things, []):
+        return
     if holder is not None and holder.id:
         trees = pack(tuple(things), ctx.scope)  # type: ignore[arg-type]
         ctx.record(holder.id, {"add": {target.key: trees}})
     for thing in things:
         target.items[thing] = None
-    if type(holder) is Instance:
-        holder.kind.members_changed(ctx, holder, target, things, [])
 
 
 def remove_members(ctx: Context, target: Set, things: list[Thing]) -> None:
     """Take members out of a set that may be changed."""
     if not things:
         return
+    holder = target.holder()
+    if type(holder) is Instance and holder.kind.change_members(ctx, holder, target, [], things):
+        return
     for thing in things:
         del target.items[thing]
-    holder = target.holder()
     if holder is not None and holder.id:
         ctx.record(holder.id, {"remove": {target.key: [thing.id for thing in things]}})
-    if type(holder) is Instance:
-        holder.kind.members_changed(ctx, holder, target, [], things)
