@@ -46,6 +46,7 @@ class Context:
     flags: int = 0
     effects: list[Effect] | None = None
     futures: list[Any] | None = None
+    awaited: Any = None  # the future that is the value of the query
     task: Any = None  # the task that is running
     commit: Any = None  # the commit message given in this query
     sorting: bool = False  # a closure that sorts is running

@@ -31,6 +31,7 @@ from engine.errors import (
 )
 from engine.functions.history import record_commit
 from engine.functions.registry import type_name
+from engine.futures import run_futures, value_of
 from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
 from engine.language.cache import QueryCache
@@ -43,6 +44,7 @@ from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
 from engine.state import StateWriter, load
 from engine.store.interface import Checkpoint, Store
 from engine.users import CHANGE, FULL, QUERY, RUN, Token, User, name_allowed, require
+from engine.values.future import Future
 from engine.values.incoming import incoming
 from engine.values.incoming import variables as incoming_variables
 from engine.values.storing import SCALARS
@@ -327,16 +329,46 @@ class Engine:
             ctx.by_request = True
         ctx.deep = scope.deep
         ctx.frames.append(frame)
+        outcome = self.run_part(ctx, run, changes, code=code)
+        if ctx.futures is not None and outcome.error is None:
+            run_futures(self, ctx, outcome)
+            if ctx.awaited is not None and outcome.error is None:
+                self._answer_awaited(ctx, outcome)
+        self.executing += 1
+        self.count(self.timer() - began, outcome.error is not None, outcome.change is not None)
+        return outcome
+
+    def _answer_awaited(self, ctx: Context, outcome: Outcome) -> None:
+        """The value of the query is that of a future, which ran."""
+        try:
+            outcome.value = result(value_of(ctx.awaited), ctx)
+        except EngineError as failure:
+            outcome.error = untraced(failure)
+        ctx.awaited = None
+        self._take_gone(outcome.more[-1] if outcome.more else outcome)
+
+    def run_part(
+        self, ctx: Context, run: Callable[[Context, dict[str, Any]], Any], changes: bool, *, code: str = ""
+    ) -> Outcome:
+        """Run code in a context, in a change of its own if it needs one; never raises."""
+        scope = ctx.scope
+        if not ctx.frames:
+            ctx.frames.append({})
+        frame = ctx.frames[0]
         if changes:
             ctx.change = self.begin_change(scope)
         error: EngineError | None = None
         tree = None
         try:
             value = run(ctx, frame)
-            tree = value if type(value) in SCALARS else result(value, ctx)
+            if type(value) in SCALARS:
+                tree = value
+            elif type(value) is Future:
+                ctx.awaited = value
+            else:
+                tree = result(value, ctx)
         except EngineError as failure:
-            error = failure
-            error.__traceback__ = error.__context__ = error.__cause__ = None  # they would keep the query's values alive
+            error = untraced(failure)
         except RecursionError:
             error = OperationError("the query nests its calls too deeply")
         except MemoryError:
@@ -356,13 +388,17 @@ class Engine:
         if change is not None:
             scope.change = None
             self.finish_change(scope, change)
-        if self.gone:
-            outcome.deleted = self.take_gone()
-        if self.gone_rooms:
-            outcome.closed_rooms, self.gone_rooms = sorted(self.gone_rooms, key=itemgetter(1)), []
-        self.executing += 1
-        self.count(self.timer() - began, error is not None, change is not None)
+        if self.gone or self.gone_rooms:
+            self._take_gone(outcome)
         return outcome
+
+    def _take_gone(self, outcome: Outcome) -> None:
+        """What is gone since goes into an outcome."""
+        if self.gone:
+            outcome.deleted = (outcome.deleted or []) + self.take_gone()
+        if self.gone_rooms:
+            rooms = sorted(self.gone_rooms, key=itemgetter(1))
+            outcome.closed_rooms, self.gone_rooms = (outcome.closed_rooms or []) + rooms, []
 
     def count(self, seconds: float, failed: bool, changed: bool) -> None:
         """Count a query that took so long."""
@@ -453,6 +489,12 @@ class Engine:
         """The ids of things that are gone, once."""
         gone, self.gone = self.gone, []
         return gone
+
+
+def untraced(error: EngineError) -> EngineError:
+    """The error without what would keep the query's values alive."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def procedure_arguments(params: tuple[str, ...], arguments: Any) -> list[Any]:

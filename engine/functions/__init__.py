@@ -18,6 +18,7 @@ from engine.functions import (  # noqa: F401
     random,
     tests,
     things,
+    time,
     types,
     users,
 )

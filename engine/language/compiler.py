@@ -1025,7 +1025,9 @@ class _Function:
             value = self.expression(expression)
             self.emit(_assign(result, value))
 
+        loops, self.loops = self.loops, 0  # a `break` in it ends the `try`
         body = self.sub_block(attempt)
+        self.loops = loops
 
         def handle() -> None:
             self.emit(_assign(result, _call("caught_error", _name("failure"))))
@@ -1043,13 +1045,16 @@ class _Function:
 
         handler = self.sub_block(handle)
         self.blocks -= 1
-        self.emit(self._try_language(body, handler))
+        stop = ast.ExceptHandler(
+            ast.Tuple([_name("BreakSignal"), _name("ContinueSignal")], _LOAD), None, [_assign(result, NIL)]
+        )
+        self.emit(self._try_language(body, handler, stop))
         return _name(result)
 
     @staticmethod
-    def _try_language(body: list[ast.stmt], handler: list[ast.stmt]) -> ast.stmt:
+    def _try_language(body: list[ast.stmt], handler: list[ast.stmt], *others: ast.ExceptHandler) -> ast.stmt:
         failures = ast.Tuple([_name("LanguageError"), _name("RecursionError")], _LOAD)
-        return ast.Try(body, [ast.ExceptHandler(failures, "failure", handler)], [], [])
+        return ast.Try(body, [ast.ExceptHandler(failures, "failure", handler), *others], [], [])
 
     def special_alt_raise(self, node: n.Call) -> ast.expr:
         if self.blocks >= MAX_BLOCKS:

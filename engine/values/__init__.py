@@ -3,7 +3,9 @@
 from engine.values import (  # noqa: F401
     closure,
     copying,
+    datetime,
     error,
+    future,
     list,
     list_mutators,
     list_readers,
