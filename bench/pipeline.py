@@ -1,0 +1,123 @@
+"""Load: requests in a pipeline, so many in flight on each of a few connections."""
+
+from __future__ import annotations
+
+import itertools
+import select
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.client import DATA, QUERY, Client, native_package
+from bench.processes import Target, cpu_seconds
+
+__all__ = ["Rate", "pipeline"]
+
+BUFFER = 1 << 18
+WARM_UP = 0.2
+"""The share of the time that is not counted."""
+
+STALL = 30.0
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many a second, what each cost the server's processor (seconds; 0 when unknown), and how busy the load was."""
+
+    per_second: float
+    cost: float
+    busy: float
+
+
+_numbers = itertools.count(10_000_000)
+NUMBER = "12345678"
+"""In the code of a query, what a number of the same length replaces that is another one each time."""
+
+
+class _Lane:
+    """One connection, and what is still to come of the reply that has begun."""
+
+    __slots__ = ("part", "receive", "send", "socket")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self.part = 0
+        self.receive = connection.recv_into
+        self.send = connection.sendall
+
+
+def pipeline(target: Target, code: str, connections: int, in_flight: int, seconds: float) -> Rate:
+    """Run a query again and again; to the baseline go the same bytes."""
+    request = native_package(QUERY, [target.scope, code])
+    sockets, reply, size = _connect(target, code, request, connections)
+    make = _maker(request, in_flight)
+    buffer = bytearray(BUFFER)
+    poller = select.epoll()
+    lanes = {}
+    for connection in sockets:
+        lanes[connection.fileno()] = _Lane(connection)
+        poller.register(connection.fileno(), select.EPOLLIN)
+    clock = time.perf_counter
+    counting = clock() + seconds * WARM_UP
+    ends = counting + seconds
+    done = 0
+    counted_from = -1
+    used = cpu = 0.0
+    head = memoryview(buffer)[: len(reply)]
+    for lane in lanes.values():
+        lane.send(make(in_flight))
+    while True:
+        ready = poller.poll(STALL)
+        if not ready:
+            raise RuntimeError(f"{target.name} has stopped answering {code!r}")
+        for fd, _ in ready:
+            lane = lanes[fd]
+            count = lane.receive(buffer)
+            if not count or (not lane.part and count >= len(reply) and head != reply):
+                raise RuntimeError(f"{target.name} answers {code!r} with {bytes(buffer[:200])!r}")
+            complete, lane.part = divmod(lane.part + count, size)
+            if complete:
+                done += complete
+                lane.send(make(complete))
+        now = clock()
+        if counted_from < 0 and now >= counting:
+            counted_from, counting, ends = done, now, now + seconds
+            used, cpu = time.process_time(), cpu_seconds(target.pid) if target.pid else 0.0
+        if now >= ends:
+            break
+    wall = now - counting
+    used = time.process_time() - used
+    cpu = cpu_seconds(target.pid) - cpu if target.pid else 0.0
+    for connection in sockets:
+        connection.close()
+    return Rate((done - counted_from) / wall, cpu / max(1, done - counted_from), used / wall)
+
+
+def _connect(target: Target, code: str, request: bytes, count: int) -> tuple[list[socket.socket], bytes, int]:
+    """The connections, the header that each reply has, and the size of a reply."""
+    if target.bare:
+        sockets = [socket.create_connection((target.host, target.echo)) for _ in range(count)]
+        for connection in sockets:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sockets, request[:8], len(request)
+    clients = [Client(target) for _ in range(count)]
+    clients[0].socket.sendall(request)
+    package_id, kind, body = clients[0].frame()
+    if kind != DATA:
+        raise RuntimeError(f"{target.name} answers {code!r} with {body!r}")
+    reply = len(body).to_bytes(4, "little") + package_id.to_bytes(2, "little") + bytes((kind, kind ^ 0xFF))
+    return [client.socket for client in clients], reply, 8 + len(body)
+
+
+def _maker(request: bytes, most: int) -> Callable[[int], bytes]:
+    """What makes so many requests as bytes."""
+    before, number, after = request.partition(NUMBER.encode())
+    if not number:
+        ready = [request * count for count in range(most + 1)]
+        return ready.__getitem__
+
+    def make(count: int) -> bytes:
+        return b"".join([b"%s%08d%s" % (before, next(_numbers), after) for _ in range(count)])
+
+    return make

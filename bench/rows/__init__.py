@@ -1,0 +1,20 @@
+"""What is measured, a module a subject. Each gives its rows one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bench.lab import Lab
+from bench.rows import compute, deliveries, latency, memory, queries, startup
+from bench.table import Row
+
+__all__ = ["GROUPS"]
+
+GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
+    "queries": queries.rows,
+    "deliveries": deliveries.rows,
+    "latency": latency.rows,
+    "memory": memory.rows,
+    "startup": startup.rows,
+    "compute": compute.rows,
+}

@@ -1,0 +1,25 @@
+"""Deliveries a second: the events of one thing to all who watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.fanout import fanout
+from bench.lab import Lab
+from bench.table import Row, rates
+
+__all__ = ["rows"]
+
+IN_FLIGHTS = (1, 20)
+
+
+def rows(lab: Lab) -> Iterator[Row]:
+    sizes = lab.sizes
+    for watchers in sizes.watchers:
+        for websocket in (False, True):
+            with lab.targets(native=not websocket) as targets:
+                made = lab.load(fanout, targets, watchers, websocket, IN_FLIGHTS, sizes.seconds, sizes.rounds)
+            for in_flight in IN_FLIGHTS:
+                by_target = {name: by_count[in_flight] for name, by_count in made.rates.items()}
+                way = "WebSocket" if websocket else "TCP"
+                yield rates(f"deliveries, {watchers} on {way}, {in_flight} in flight", "/s", by_target)

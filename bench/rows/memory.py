@@ -1,0 +1,124 @@
+"""Memory of the server's process: what so many more connections, watches or things add, divided by their number."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+from bench.client import Client
+from bench.lab import Lab
+from bench.limits import raise_open_files
+from bench.processes import Target, resident_bytes, serve
+from bench.table import Row
+
+__all__ = ["rows"]
+
+WARM = 8
+"""One in so many comes before, uncounted: it fills the memory that the start of the process has left free."""
+
+SETTLE = 0.2
+"""Seconds until the server has done all that was asked of it."""
+
+CHUNK = 1000
+
+
+def connection_bytes(target: Target, websocket: bool, count: int) -> float:
+    """Bytes of a connection that has logged in."""
+    assert target.pid is not None
+    raise_open_files()
+    held: list[Client | socket.socket] = []
+    before = 0
+    for number in range(count // WARM + count):
+        if number == count // WARM:
+            time.sleep(SETTLE)
+            before = resident_bytes(target.pid)
+        if target.bare:
+            held.append(socket.create_connection((target.host, target.echo)))
+        else:
+            held.append(Client(target, websocket))
+    time.sleep(SETTLE)
+    return _taken(target, before, count, held)
+
+
+def watch_bytes(target: Target, connections: int, each: int) -> float:
+    """Bytes of a watch, where each connection watches the same things."""
+    assert target.pid is not None
+    raise_open_files()
+    held = [Client(target) for _ in range(connections)]
+    things: list[int] = [held[0].query(f".w{number} = {{n: 0}}; .w{number}.id();") for number in range(each)]
+    for client in held[: len(held) // WARM]:
+        client.watch(*things)
+    rest = held[len(held) // WARM :]
+    time.sleep(SETTLE)
+    before = resident_bytes(target.pid)
+    for client in rest:
+        client.watch(*things)
+    time.sleep(SETTLE)
+    return _taken(target, before, len(rest) * each, held)
+
+
+def _taken(target: Target, before: int, count: int, held: list[Client] | list[Client | socket.socket]) -> float:
+    assert target.pid is not None
+    taken = resident_bytes(target.pid) - before
+    for connection in held:
+        connection.close()
+    return taken / count
+
+
+PLAIN = "{name: `name {i}`, at: i, score: i * 0.5, done: false}"
+
+
+def thing_bytes(target: Target, code: str, count: int) -> float:
+    """Bytes of a stored thing; `code` makes one, from `i`."""
+    assert target.pid is not None
+    client = Client(target)
+    before = 0
+    size = min(CHUNK, count)
+    chunks = count // size
+    warm = max(1, chunks // WARM)
+    for number in range(1, 1 + warm + chunks):
+        client.query(f".things{number} = range({number * size}, {(number + 1) * size}).map(|i| {code}); nil;")
+        if number == warm:
+            time.sleep(SETTLE)
+            before = resident_bytes(target.pid)
+    time.sleep(SETTLE)
+    taken = resident_bytes(target.pid) - before
+    client.close()
+    return taken / (chunks * size)
+
+
+def dict_bytes(count: int) -> float:
+    """Bytes of a plain Python dict of the same."""
+
+    def make(numbers: range) -> list[dict[str, object]]:
+        return [{"name": f"name {i}", "at": i, "score": i * 0.5, "done": False} for i in numbers]
+
+    held = [make(range(count // WARM))]
+    before = resident_bytes(os.getpid())
+    held.append(make(range(count)))
+    return (resident_bytes(os.getpid()) - before) / count
+
+
+def rows(lab: Lab) -> Iterator[Row]:
+    sizes = lab.sizes
+    for websocket in (False, True):
+        with lab.targets() as (ours, bare, *_):
+            mine = lab.load(connection_bytes, ours, websocket, sizes.connections)
+            base = lab.load(connection_bytes, bare, False, sizes.connections)
+        name = f"memory of a connection, {'WebSocket' if websocket else 'TCP'}"
+        yield Row(name, "bytes", {"livethings": mine, "baseline": base}, _ratio(mine, base))
+    with serve() as ours:
+        mine = lab.load(watch_bytes, ours, sizes.watching, sizes.watches)
+    yield Row("memory of a watch", "bytes", {"livethings": mine})
+    with serve() as ours:
+        mine = lab.load(thing_bytes, ours, PLAIN, sizes.things)
+    base = lab.load(dict_bytes, sizes.things)
+    note = "baseline: a Python dict"
+    yield Row("memory of a thing, four properties", "bytes", {"livethings": mine, "baseline": base}, _ratio(mine, base),
+              note=note)  # fmt: skip
+
+
+def _ratio(mine: float, base: float) -> dict[str, float]:
+    return {"livethings": mine / base} if base > 0 else {}
