@@ -51,6 +51,7 @@ class Context:
     commit: Any = None  # the commit message given in this query
     sorting: bool = False  # a closure that sorts is running
     by_request: bool = False  # it is a procedure run by a request, a future or a task
+    is_future: bool = False  # it is a future, which leaves loose things to its query
     loose: list[weakref.ref[Thing]] | None = None  # unstored things that may hold themselves
 
     def __init__(self, engine: Engine, scope: Scope, caller: Caller, root: Thing | None) -> None:

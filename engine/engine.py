@@ -7,7 +7,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -43,11 +43,13 @@ from engine.result import result
 from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
 from engine.state import StateWriter, load
 from engine.store.interface import Checkpoint, Store
+from engine.tasks import due_tasks, run_task
 from engine.users import CHANGE, FULL, QUERY, RUN, Token, User, name_allowed, require
 from engine.values.future import Future
 from engine.values.incoming import incoming
 from engine.values.incoming import variables as incoming_variables
 from engine.values.storing import SCALARS
+from engine.values.task import drop as drop_task
 
 __all__ = ["Engine", "Outcome"]
 
@@ -160,6 +162,8 @@ class Engine:
         scopes: list[Scope] = [self.server, self.node, *self.collections.values()]
         for scope in scopes:
             scope.access.pop(user.id, None)
+            for task in [task for task in getattr(scope, "tasks", {}).values() if task.owner is user]:
+                drop_task(scope, task)
         self.rights_version += 1
 
     def scope_by_id(self, scope_id: int) -> Scope:
@@ -330,10 +334,15 @@ class Engine:
         ctx.deep = scope.deep
         ctx.frames.append(frame)
         outcome = self.run_part(ctx, run, changes, code=code)
-        if ctx.futures is not None and outcome.error is None:
-            run_futures(self, ctx, outcome)
-            if ctx.awaited is not None and outcome.error is None:
-                self._answer_awaited(ctx, outcome)
+        if ctx.futures is not None:
+            if outcome.error is None:
+                run_futures(self, ctx, outcome)
+                if ctx.awaited is not None and outcome.error is None:
+                    self._answer_awaited(ctx, outcome)
+            ctx.futures = ctx.awaited = None
+            if ctx.loose is not None:
+                untangle(ctx.loose)
+            self._take_gone(outcome.more[-1] if outcome.more else outcome)
         self.executing += 1
         self.count(self.timer() - began, outcome.error is not None, outcome.change is not None)
         return outcome
@@ -344,8 +353,6 @@ class Engine:
             outcome.value = result(value_of(ctx.awaited), ctx)
         except EngineError as failure:
             outcome.error = untraced(failure)
-        ctx.awaited = None
-        self._take_gone(outcome.more[-1] if outcome.more else outcome)
 
     def run_part(
         self, ctx: Context, run: Callable[[Context, dict[str, Any]], Any], changes: bool, *, code: str = ""
@@ -381,7 +388,7 @@ class Engine:
             record_commit(ctx, code, None if error is None else error.message)
         frame.clear()
         ctx.frames.clear()
-        if ctx.loose is not None:
+        if ctx.loose is not None and ctx.futures is None and not ctx.is_future:
             untangle(ctx.loose)
         change = ctx.change
         outcome = Outcome(tree, error, change, ctx.effects)
@@ -399,6 +406,15 @@ class Engine:
         if self.gone_rooms:
             rooms = sorted(self.gone_rooms, key=itemgetter(1))
             outcome.closed_rooms, self.gone_rooms = (outcome.closed_rooms or []) + rooms, []
+
+    def run_due_tasks(self) -> Iterator[Outcome]:
+        """Run the tasks whose time has come, one at each step; the outcome of each, to be announced."""
+        for scope, task in due_tasks(self):
+            if task:  # it may have been cancelled by one before it
+                self.executing += 1
+                outcome = run_task(self, scope, task)
+                self.executing += 1
+                yield outcome
 
     def count(self, seconds: float, failed: bool, changed: bool) -> None:
         """Count a query that took so long."""

@@ -69,7 +69,7 @@ def _run(engine: Engine, query: Context, future: Future) -> tuple[Outcome | None
         return None, []
     ctx = Context(engine, query.scope, query.caller, query.root)
     ctx.deep = query.deep
-    ctx.by_request = True
+    ctx.by_request = ctx.is_future = True
     ctx.task = query.task
     arguments = future.arguments[: len(closure.code.params)]
     future.arguments = ()
@@ -85,6 +85,8 @@ def _run(engine: Engine, query: Context, future: Future) -> tuple[Outcome | None
         return None
 
     part = engine.run_part(ctx, run, closure.code.has_effects)
+    if ctx.loose is not None:
+        query.loose = [*(query.loose or ()), *ctx.loose]
     return part, list(ctx.futures or ())
 
 

@@ -135,6 +135,9 @@ TANGLES = [
     "t = {}; t.me = t; .t = .s = 5;",
     "x.me = x; x.l = [x];",
     "t = {s: set({})}; t.s.one().up = t; t.s.clear();",
+    "t = {}; t.me = t; future(|x| x.len(), [t]);",
+    "t = {}; t.me = t; future(|x| {y = {x: x}; y.me = y; y}, [t]);",
+    "t = {}; t.me = t; future(|x| 1, [t]); raise('stop');",
 ]
 
 
@@ -191,3 +194,16 @@ def test_queries_leave_no_cycles(outcome: Query, engine: Engine) -> None:
         gc.set_debug(0)
         gc.garbage.clear()
     assert not left
+
+
+def test_futures_get_things_as_they_were(outcome: Query, query: Query) -> None:
+    """What a query made and tied together is whole until its futures have run, and nothing of it is left then."""
+    assert query("t = {}; t.sub = {n: 1}; t.me = t; future(|x| [x.sub.n, x.me.sub.n], [t])") == [1, 1]
+    text = ".a = {}; t = {}; t.me = t; t.a = .a; future(|x| x.a.id(), [t]); .del('a'); 1"
+    done = outcome(text)
+    assert done.value == 1
+    assert [part.deleted for part in (done, *done.more) if part.deleted] == [[2]]
+    failed = outcome(".b = {}; t = {}; t.me = t; t.b = .b; future(|x| x, [t]); .del('b'); raise('stop')")
+    assert failed.deleted == [3]
+    nested = outcome("t = {}; t.me = t; future(|x| {u = {}; u.x = x; u.me = u; future(|y| y.x.me.len(), [u]);}, [t])")
+    assert nested.error is None
