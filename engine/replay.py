@@ -71,12 +71,13 @@ class Replay:
     detaches live until its end, because a later mutation of it may attach them again: `kept` holds them.
     """
 
-    __slots__ = ("engine", "home", "kept", "later")
+    __slots__ = ("awaited_tasks", "engine", "home", "kept", "later")
 
     def __init__(self, engine: Engine, home: Collection | None = None) -> None:
         self.engine = engine
         self.home: Any = home
         self.kept: list[Any] = []
+        self.awaited_tasks: dict[int, Any] = {}  # tasks that were mentioned before they were made
         self.later: list[Callable[[], None]] = []  # what loading does once all types and enums are there
 
     def apply(self, packed: bytes) -> int:

@@ -139,6 +139,8 @@ class App:
     async def _rounds(self, core: Core) -> None:
         while True:
             await asyncio.sleep(1)
+            for outcome in self._engine.run_due_tasks():
+                core.publish(outcome, None, None)
             behind = self._engine.last_change - self._checkpoint_change
             waited = time.monotonic() - self._checkpoint_at
             if (

@@ -21,6 +21,7 @@ from engine.values import (  # noqa: F401
     set_methods,
     split,
     str,
+    task,
     thing,
     thing_aliases,
     thing_copies,
