@@ -42,7 +42,7 @@ export function show(value, definitions) {
   }
   if ("/" in value) return plain("code", value["/"]);
   if ("*" in value) return plain("code", value["*"]);
-  if ("!" in value) return plain("error", `${value["!"]} (${value.error_code}): ${value.error_msg}`);
+  if ("!" in value) return plain("error", `${value["!"]}: ${value.error_msg}`);
   if ("'" in value) return plain("time", moment(value["'"]));
   if ('"' in value) return plain("time", moment(value['"']));
   return { kind: "thing", text: "without id", id: null, inside: properties(value) };
