@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -51,121 +53,163 @@ _BINARY = ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", "==", "!=", "<", 
 _ASSIGN = ["=", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^="]
 _TEXTS = ["", "text", " // blanks ", "``", "{{", "}}", "'"]
 
-name = st.sampled_from(_NAMES)
-key = st.sampled_from(_NAMES + _WORDS)
 
+class _Writer:
+    """Writes random statements. A method a rule of the grammar, rather than a strategy each: Hypothesis would spell
+    strategies that nest out in full, which takes gigabytes."""
 
-def _flat(*parts: Any) -> st.SearchStrategy[Tokens]:
-    """The tokens of several parts in a row: a str is one token, a strategy gives a str or tokens."""
-    strategies = [st.just([part]) if isinstance(part, str) else part for part in parts]
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
 
-    def join(found: tuple[Any, ...]) -> Tokens:
-        return [token for part in found for token in ([part] if isinstance(part, str) else part)]
+    def pick(self, options: list[str]) -> str:
+        return self.draw(st.sampled_from(options))
 
-    return st.tuples(*strategies).map(join)
+    def often(self) -> bool:
+        return self.draw(st.booleans())
 
+    def count(self, most: int, least: int = 0) -> int:
+        return self.draw(st.integers(least, most))
 
-def _between(item: st.SearchStrategy[Any], least: int = 0, most: int = 3) -> st.SearchStrategy[Tokens]:
-    """Several items and the commas between and perhaps behind them."""
+    def name(self) -> Tokens:
+        return [self.pick(_NAMES)]
 
-    def join(found: tuple[list[Any], bool]) -> Tokens:
-        items, trailing = found
+    def key(self) -> Tokens:
+        return [self.pick(_NAMES + _WORDS)]
+
+    def statement(self, depth: int) -> Tokens:
+        if depth <= 0:
+            return [self.pick([*_NAMES, *_NUMBERS, *_STRINGS, "nil", "true", "false", "inf"])]
+        form = self.pick(["operand", "binary", "ternary"])
+        tokens = self.operand(depth)
+        if tokens[-1] == "return":
+            return tokens  # `return + 1` and `return +1` mean the same, but as a prefix and as a sign
+        if form == "binary":
+            for _ in range(self.count(2, 1)):
+                tokens += [self.pick(_BINARY), *self.operand(depth - 1)]
+                if tokens[-1] == "return":
+                    break
+        elif form == "ternary":
+            tokens += ["?", *self.statement(depth - 1), ":", *self.statement(depth - 1)]
+        return tokens
+
+    def operand(self, depth: int) -> Tokens:
+        if depth <= 0:
+            return self.statement(0)
+        inner = partial(self.statement, depth - 1)
+        match self.pick(["chain", "prefixed", "assignment", "block", "closure", "if", "for", "return", "word"]):
+            case "chain":
+                first = self.primary(depth) if self.often() else [self.pick(_NUMBERS)]
+                return first + self.links(depth)
+            case "prefixed":
+                prefixes = ["~"] * self.count(2) + [self.pick(["!", "+", "-"]) for _ in range(self.count(2))]
+                return prefixes + self.primary(depth) + self.links(depth)
+            case "assignment":
+                target = self.pick(["name", "property", "item"])
+                if target == "name":
+                    tokens = self.name()
+                elif target == "property":
+                    tokens = [*self.primary(depth), *self.links(depth), self.pick([".", ".."]), *self.key()]
+                else:
+                    tokens = self.primary(depth) + self.links(depth) + self.subscript(depth)
+                return [*tokens, self.pick(_ASSIGN), *inner()]
+            case "block":
+                return ["{", *inner(), ";", *inner(), *[";"] * self.count(2), "}"]
+            case "closure":
+                return self.closure(depth)
+            case "if":
+                tokens = ["if", "(", *inner(), ")", *inner()]
+                return [*tokens, "else", *inner()] if self.often() else tokens
+            case "for":
+                return ["for", "(", *self.name(), ",", *self.name(), "in", *inner(), ")", *inner()]
+            case "return":
+                tokens = ["return", *(inner() if self.often() else [])]
+                return [*tokens, ",", *inner()] if self.often() and len(tokens) > 1 else tokens
+        return [self.pick(["break", "continue"])]
+
+    def primary(self, depth: int) -> Tokens:
+        inner = partial(self.statement, depth - 1)
+        match self.pick("name text paren list thing ano instance member call root method template".split()):  # noqa: SIM905
+            case "text":
+                return [self.pick(_STRINGS + _REGEXES)]
+            case "paren":
+                return ["(", *inner(), ")"]
+            case "list":
+                return ["[", *self.between(inner), "]"]
+            case "thing":
+                return ["{", *self.pairs(depth), "}"]
+            case "ano":
+                return ["&{", *self.pairs(depth), "}"]
+            case "instance":
+                return [*self.name(), "{", *self.pairs(depth), "}"]
+            case "member":
+                return [*self.name(), "{", *(self.key() if self.often() else self.closure(depth)), "}"]
+            case "call":
+                return [*self.name(), "(", *self.between(inner), ")"]
+            case "root":
+                return [self.pick([".", ".."]), *self.key()]
+            case "method":
+                return [self.pick([".", ".."]), *self.key(), "(", *self.between(inner), ")"]
+            case "template":
+                text = self.pick(_TEXTS)
+                for _ in range(self.count(2)):
+                    text += "{ " + " ".join(inner()) + " }" + self.pick(_TEXTS)
+                return ["`" + text + "`"]
+        return self.name()
+
+    def closure(self, depth: int) -> Tokens:
+        parameters = self.between(self.key)
+        opening = ["|", *parameters, "|"] if parameters or self.often() else ["||"]
+        return opening + self.statement(depth - 1)
+
+    def links(self, depth: int) -> Tokens:
         tokens: Tokens = []
-        for one in items:
-            tokens += [one] if isinstance(one, str) else one
-            tokens.append(",")
-        # `return a,` would take the comma for its own
-        return tokens if trailing and "return" not in tokens else tokens[:-1]
+        for _ in range(self.count(3)):
+            form = self.pick(["property", "method", "subscript"])
+            if form == "subscript":
+                tokens += self.subscript(depth)
+                continue
+            tokens += [self.pick([".", ".."]), *self.key()]
+            if form == "method":
+                tokens += ["(", *self.between(partial(self.statement, depth - 1)), ")"]
+        return tokens
 
-    return st.tuples(st.lists(item, min_size=least, max_size=most), st.booleans()).map(join)
+    def subscript(self, depth: int) -> Tokens:
+        tokens = ["["]
+        for index in range(self.count(3)):
+            if index:
+                tokens.append(":")
+            if self.often():
+                tokens += self.statement(depth - 1)
+        return [*tokens, "]"]
 
+    def pairs(self, depth: int) -> Tokens:
+        def pair() -> Tokens:
+            return [*self.key(), ":", *(self.statement(depth - 1) if self.often() else [])]
 
-def _extend(statement: st.SearchStrategy[Tokens]) -> st.SearchStrategy[Tokens]:
-    pairs = _between(st.one_of(_flat(key, ":", statement), _flat(key, ":")))
-    arguments = _flat("(", _between(statement), ")")
-    block = _flat("{", statement, ";", statement, st.sampled_from([[], [";"], [";", ";"]]), "}")
-    closure = st.one_of(
-        _flat("|", _between(key, least=1), "|", statement), _flat("||", statement), _flat("|", "|", statement)
-    )
-    hole = st.tuples(st.sampled_from(_TEXTS), statement, st.sampled_from(_TEXTS)).map(
-        lambda found: found[0] + "{ " + " ".join(found[1]) + " }" + found[2]
-    )
-    template = st.lists(hole, max_size=2).map(lambda holes: ["`" + "".join(holes) + "`"])
-    primary = st.one_of(
-        _flat(name),
-        _flat(st.sampled_from(_STRINGS)),
-        _flat(st.sampled_from(_REGEXES)),
-        _flat("(", statement, ")"),
-        _flat("[", _between(statement), "]"),
-        _flat("{", pairs, "}"),
-        _flat("&{", pairs, "}"),
-        _flat(name, "{", pairs, "}"),
-        _flat(name, "{", key, "}"),
-        _flat(name, "{", closure, "}"),
-        _flat(name, arguments),
-        _flat(".", key),
-        _flat("..", key, arguments),
-        template,
-    )
-    part: st.SearchStrategy[Tokens] = st.one_of(st.just([]), statement)
-    subscript = st.one_of(
-        _flat("[", "]"),
-        _flat("[", statement, "]"),
-        _flat("[", part, ":", part, "]"),
-        _flat("[", part, ":", part, ":", part, "]"),
-    )
-    dot = st.sampled_from([".", ".."])
-    link = st.one_of(_flat(dot, key), _flat(dot, key, arguments), subscript)
-    links = st.lists(link, max_size=3).map(lambda found: [token for one in found for token in one])
-    chain = _flat(st.one_of(primary, _flat(st.sampled_from(_NUMBERS))), links)
-    assignment = st.one_of(
-        _flat(name, st.sampled_from(_ASSIGN), statement),
-        _flat(primary, links, dot, key, st.sampled_from(_ASSIGN), statement),
-        _flat(primary, links, subscript, st.sampled_from(_ASSIGN), statement),
-    )
-    prefixes = st.tuples(st.lists(st.just("~"), max_size=2), st.lists(st.sampled_from("!+-"), max_size=2)).map(
-        lambda found: [*found[0], *found[1]]
-    )
-    operand = st.one_of(
-        chain,
-        _flat(prefixes, primary, links),
-        assignment,
-        block,
-        closure,
-        _flat("if", "(", statement, ")", statement),
-        _flat("if", "(", statement, ")", statement, "else", statement),
-        _flat("for", "(", name, ",", key.filter(lambda word: word in _NAMES), "in", statement, ")", statement),
-        _flat("return", st.one_of(st.just([]), statement)),
-        _flat("return", statement, ",", statement),
-        _flat(st.sampled_from(["break", "continue"])),
-    )
-    return st.one_of(
-        operand,
-        _flat(operand, st.sampled_from(_BINARY), operand),
-        _flat(operand, st.sampled_from(_BINARY), operand, st.sampled_from(_BINARY), operand),
-        _flat(operand, "?", statement, ":", statement),
-    )
+        return self.between(pair)
+
+    def between(self, item: Callable[[], Tokens]) -> Tokens:
+        """Several items with commas between and perhaps behind them."""
+        tokens: Tokens = []
+        for _ in range(self.count(3)):
+            tokens += [*item(), ","]
+        # A `return` would take a comma behind it for its own.
+        return tokens if "return" not in tokens and self.often() else tokens[:-1]
 
 
-_leaves = st.one_of(
-    name, st.sampled_from(_NUMBERS), st.sampled_from(_STRINGS), st.sampled_from(["nil", "true", "false", "inf"])
-).map(lambda token: [token])
-
-statements = st.recursive(_leaves, _extend, max_leaves=8)
-"""Statements as lists of tokens. Some don't parse: an `if` may swallow what was meant to follow it."""
-
-blanks = st.sampled_from([" ", "\n", "\t ", " /* why */ ", " // because\n"])
+_blanks = st.sampled_from([" ", "\n", "\t ", " /* why */ ", " // because\n"])
 
 
 @st.composite
-def sources(draw: st.DrawFn, statement: st.SearchStrategy[Tokens] = statements) -> str:
-    """The text of a statement, with random blanks between its tokens."""
-    tokens = draw(statement)
-    between = draw(st.lists(blanks, min_size=1, max_size=4))
+def sources(draw: st.DrawFn) -> str:
+    """The text of a statement, with random blanks between its tokens. A few don't parse: a body may swallow what was
+    meant to follow it."""
+    tokens = _Writer(draw).statement(draw(st.integers(0, 3)))
+    between = draw(st.lists(_blanks, min_size=1, max_size=4))
     return "".join(token + between[index % len(between)] for index, token in enumerate(tokens)).strip()
 
 
 @st.composite
 def closures(draw: st.DrawFn) -> str:
     """The text of a closure literal."""
-    return draw(st.sampled_from(["||", "| |", "|a|", "|a, b|", "|a,|"])) + draw(blanks) + draw(sources())
+    return draw(st.sampled_from(["||", "| |", "|a|", "|a, b|", "|a,|"])) + draw(_blanks) + draw(sources())
