@@ -109,15 +109,16 @@ def mod_procedure(ctx: Context, name: str, closure: Callable[[], Value]) -> None
 
 @function(
     "rename_procedure",
-    "name: str, new_name: str",
+    "name: str, new_name: lazy str",
     scopes="CT",
     changes="CT",
     doc="Gives a procedure another name.",
     example="rename_procedure('add', 'sum_of')",
 )
-def rename_procedure(ctx: Context, name: str, new_name: str) -> None:
+def rename_procedure(ctx: Context, name: str, new: Callable[[], Value]) -> None:
     require_commit(ctx)
     procedure = find_procedure(ctx, name)
+    new_name: str = FUNCTIONS["rename_procedure"].check_lazy(1, new)
     check_name(new_name)
     if new_name in ctx.scope.procedures:
         raise LookupFailed(f"there is a procedure {new_name} already")

@@ -90,7 +90,7 @@ def _by_parts(ctx: Context, cls: type[Moment], first: Value, rest: tuple[Thunk, 
             values[name] = check_part(name, value)
     check_day(values["year"], values["month"], values["day"])
     clock = [values.get(name, 0) for name in _PARTS]
-    return cls(seconds_of(*clock, zone, offset), zone, offset)  # type: ignore[call-arg,arg-type,misc]
+    return cls(seconds_of(*clock, zone, offset), zone, offset)  # type: ignore[call-arg,arg-type]
 
 
 def _by_length(cls: type[Moment], text: str, zone: str) -> Moment:

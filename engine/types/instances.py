@@ -74,11 +74,7 @@ def loose_things(ctx: Context) -> Iterator[Thing]:
 def all_things(home: Collection) -> list[Thing]:
     """Every thing there is: those of the collection, and all without an id."""
     found = list(home.things())
-    found += [
-        thing
-        for thing in gc.get_objects()
-        if (type(thing) is Instance or type(thing) is Thing) and not thing.id
-    ]
+    found += [thing for thing in gc.get_objects() if (type(thing) is Instance or type(thing) is Thing) and not thing.id]
     return found
 
 

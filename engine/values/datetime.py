@@ -5,6 +5,7 @@ The two are the same value in two flavours, which differ in how a result shows t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.errors import OverflowFailed, TypeFailed, ValueFailed
@@ -94,8 +95,18 @@ for _cls in (Datetime, Timeval):
     FLOAT[_cls] = lambda value: float(value.seconds)
     EQUAL[_cls] = lambda left, right: type(right) in FLAVOURS and left.seconds == right.seconds
     ORDERED[_cls] = (FLAVOURS, lambda value: value.seconds)
-DEFAULTS["datetime"] = lambda home: Datetime(int(home.engine.clock()), home.time_zone)
-DEFAULTS["timeval"] = lambda home: Timeval(int(home.engine.clock()), home.time_zone)
+
+
+def _now(cls: type[Moment]) -> Callable[[Collection], Moment]:
+    def now(home: Collection) -> Moment:
+        engine: Any = home.engine
+        return cls(int(engine.clock()), home.time_zone)
+
+    return now
+
+
+DEFAULTS["datetime"] = _now(Datetime)
+DEFAULTS["timeval"] = _now(Timeval)
 
 
 @shows(Datetime)
