@@ -8,17 +8,40 @@ __all__ = ["Host", "NoHost"]
 
 
 class Host(Protocol):
-    """Attributes are asked for when a query wants them."""
+    """Asked for when a query wants to know."""
 
-    status: str  # the node's status word
-    log_level: str  # DEBUG, INFO, WARNING, ERROR or CRITICAL
-    tcp_port: int
-    http_port: int  # 0: off
-    storage_path: str
-    durable_change: int  # id of the last durable change
-    stored_change: int  # id of the change that the last checkpoint contains
-    connections: int
-    pcre_version: str
+    @property
+    def status(self) -> str:
+        """The node's status word."""
+
+    @property
+    def log_level(self) -> str:
+        """DEBUG, INFO, WARNING, ERROR or CRITICAL."""
+
+    @property
+    def tcp_port(self) -> int: ...
+
+    @property
+    def http_port(self) -> int:
+        """0: off."""
+
+    @property
+    def storage_path(self) -> str: ...
+
+    @property
+    def durable_change(self) -> int:
+        """The id of the last durable change."""
+
+    @property
+    def stored_change(self) -> int:
+        """The id of the change that the last checkpoint contains."""
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+
+    @property
+    def pcre_version(self) -> str: ...
 
     def set_log_level(self, level: str) -> None:
         """Log from this level on."""

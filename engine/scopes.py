@@ -37,11 +37,6 @@ class ServerScope:
         self.dirty: set[int] = set()  # it has no things
         self.index: dict[int, Any] = {}
 
-    noted = 0  # its values hold no things, which packing could have to let go again
-
-    def reject(self, noted: int) -> None:
-        """A value could not be packed: there is nothing to undo."""
-
 
 class NodeScope:
     """The scope `@node`."""

@@ -35,7 +35,7 @@ _WORDS = {QUERY: "QUERY", CHANGE: "CHANGE", GRANT: "GRANT", JOIN: "JOIN", RUN: "
 
 @dataclass(slots=True, eq=False)
 class Token:
-    """A secret that stands for a user. Only a digest is kept; `hint` is the beginning of the key, for lists."""
+    """A secret that stands for a user. Only a digest is kept; `hint` names it in lists."""
 
     digest: bytes
     hint: str

@@ -51,6 +51,43 @@ SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that waits for the interpreter gets it; the committer needs it a few times a batch."""
 
 
+class _Host:
+    """What queries in the scope `@node` ask of the process (`engine.host.Host`)."""
+
+    def __init__(self, app: App, config: Config) -> None:
+        self._app = app
+        self.tcp_port = config.tcp_port
+        self.http_port = config.http_port
+        self.storage_path = f"{config.data_dir}/"
+        self.pcre_version = "10"
+
+    @property
+    def status(self) -> str:
+        return self._app.status
+
+    @property
+    def log_level(self) -> str:
+        return logging.getLevelName(logging.getLogger("livethings").getEffectiveLevel())
+
+    @property
+    def durable_change(self) -> int:
+        return self._app.durable_change
+
+    @property
+    def stored_change(self) -> int:
+        return self._app.checkpoint_change
+
+    @property
+    def connections(self) -> int:
+        return self._app.connections
+
+    def set_log_level(self, level: str) -> None:
+        logging.getLogger("livethings").setLevel(level)
+
+    def shutdown(self) -> None:
+        self._app.stop()
+
+
 class App:
     """One server, from start to end. `run` does it all."""
 
@@ -61,6 +98,7 @@ class App:
         self._failure: Exception | None = None
         self._store: Store | None = None
         self._engine = Engine()
+        self._engine.host = _Host(self, config)
         self._core: Core | None = None
         self._committer: Committer | None = None
         self._checkpoint_change = 0
@@ -70,6 +108,21 @@ class App:
     def status(self) -> str:
         """The node's status word."""
         return "SYNCHRONIZING" if self._core is None else self._core.status
+
+    @property
+    def durable_change(self) -> int:
+        """The id of the last durable change."""
+        return self._committer.durable if self._committer is not None else 0
+
+    @property
+    def checkpoint_change(self) -> int:
+        """The id of the change that the last checkpoint contains."""
+        return self._checkpoint_change
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._core.connections) if self._core is not None else 0
 
     def stop(self) -> None:
         """Have `run` come to its end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ForbiddenError, LookupFailed, ValueFailed
+from engine.errors import ForbiddenError, LookupFailed, TypeFailed, ValueFailed
 from engine.functions.registry import FUNCTIONS, function
 from engine.limits import MAX_DEEP
 from engine.names import is_name
@@ -167,10 +167,12 @@ def target_scope(ctx: Context, text: str | int) -> Scope:
     or id."""
     engine = ctx.engine
     if isinstance(text, int):
-        return engine.collection_by_id(text)
-    if is_name(text):
-        return find_collection(ctx, text)
-    return engine.watch_scope(text)
+        for collection in engine.collections.values():
+            if collection.id == text:
+                return collection
+        raise TypeFailed(f"a scope is a text, or the id of a collection, which {text} is not")
+    found = engine.collections.get(text)
+    return found if found is not None else engine.watch_scope(text)
 
 
 @function(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from engine.limits import MAX_TOKENS
 from engine.login import hash_password, token_digest
 from engine.names import is_name
 from engine.replay import Replay, replays
+from engine.scopes import parse_scope
 from engine.users import CHANGE, FULL, GRANT, QUERY, Token, User, pack_whitelists, require, unpack_whitelists
 from engine.values.list import List
 from engine.values.mpdata import Mpdata
@@ -237,7 +239,8 @@ def new_token(ctx: Context, name: str, expires: Thunk | None = None, description
         raise MaxQuotaError(f"a user can have at most {MAX_TOKENS} tokens")
     key = "".join(ctx.random.choices(_KEY_ALPHABET, k=_KEY_LENGTH))
     seconds = None if moment is None else moment.seconds
-    token = Token(token_digest(key), key[:4] + "…", int(ctx.now), seconds, text)
+    digest = token_digest(key)
+    token = Token(digest, _handle(digest), int(ctx.now), seconds, text)
     _add_token(ctx.engine, user, token)
     fields = [token.digest, token.hint, token.created_on, token.expires, token.description]
     ctx.record(0, {"new_token": {"id": user.id, "token": fields}})
@@ -254,11 +257,19 @@ def _drop_token(engine: Engine, digest: bytes) -> None:
     user.tokens.remove(token)
 
 
-def check_key(key: str) -> bytes:
-    """The digest of a token's key; ValueError when it can't be one."""
+def check_key(ctx: Context, key: str) -> bytes:
+    """The digest of the token that a key, or what `user_info` shows of it, names; ValueError when it can be neither."""
     if len(key) != _KEY_LENGTH or not key.isascii():
         raise ValueFailed(f"the key of a token has {_KEY_LENGTH} ASCII characters")
+    for digest, (_, token) in ctx.engine.tokens.items():
+        if token.hint == key:
+            return digest
     return token_digest(key)
+
+
+def _handle(digest: bytes) -> str:
+    """What lists show in the place of a key, which only its owner has: the beginning of its digest."""
+    return base64.b64encode(digest[:16]).decode().rstrip("=")
 
 
 @function(
@@ -270,7 +281,7 @@ def check_key(key: str) -> bytes:
     example="del_token(key)",
 )
 def del_token(ctx: Context, key: str) -> None:
-    digest = check_key(key)
+    digest = check_key(ctx, key)
     found = ctx.engine.tokens.get(digest)
     me = ctx.caller.user
     assert me is not None
@@ -284,7 +295,7 @@ def del_token(ctx: Context, key: str) -> None:
     "has_token", "key: str", scopes="T", right=GRANT, doc="Is there a token with that key?", example="has_token(key)"
 )
 def has_token(ctx: Context, key: str) -> bool:
-    return check_key(key) in ctx.engine.tokens
+    return check_key(ctx, key) in ctx.engine.tokens
 
 
 @function(
@@ -310,7 +321,8 @@ def del_expired(ctx: Context) -> None:
 
 
 def _target(ctx: Context, text: str) -> Scope:
-    scope = ctx.engine.scope(text)
+    kind, _ = parse_scope(text)
+    scope = ctx.engine.node if kind == "N" else ctx.engine.scope(text)  # any node stands for all
     require(ctx.caller.user, scope, GRANT)  # type: ignore[arg-type]
     return scope
 

@@ -169,19 +169,17 @@ def some(ctx: Context, target: Set, closure: Closure) -> bool:
 @method(
     "set",
     "reduce",
-    "closure: closure, initial*: any",
+    "closure: closure, initial?: lazy any",
     locks=True,
     doc="What is left after a closure took the result so far and each thing; the result begins as an initial value, or"
     " as one of the things.",
     example="set({age: 6}, {age: 7}).reduce(|sum, thing| sum + thing.age, 0)",
 )
-def reduce(ctx: Context, target: Set, closure: Closure, *initial: Value) -> Value:
-    if len(initial) > 1:
-        raise NumArgumentsError(f"reduce() takes 1 to 2 arguments, not {1 + len(initial)}")
+def reduce(ctx: Context, target: Set, closure: Closure, initial: Callable[[], Value] | None = None) -> Value:
     with Walking(ctx, target, closure):
         things = iter(target)
-        if initial:
-            result = initial[0]
+        if initial is not None:
+            result = initial()
         else:
             result = next(things, None)
             if result is None:

@@ -21,7 +21,7 @@ from engine.functions.users import find_user
 from engine.limits import MAX_TASKS
 from engine.replay import Replay, replays
 from engine.result import Result, shows
-from engine.snapshot import Tree, pack, packs
+from engine.snapshot import PACK, Tree, packs
 from engine.state import loads, saves
 from engine.types.definition import DEFAULTS
 from engine.users import CHANGE, User, require
@@ -84,7 +84,9 @@ class Task:
             "start": self.start,
             "owner": self.owner.id if self.owner is not None else 0,
             "closure": self.closure.code.compact,
-            "arguments": [pack(argument, home, 1) for argument in self.arguments],
+            "arguments": [
+                value if type(value) in SCALARS else PACK[type(value)](value, home, 1) for value in self.arguments
+            ],
             "error": None if self.error is None else [self.error.code, self.error.message],
             "ran": self.ran,
         }
