@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. `seconds` is for one measurement, of which each row makes `rounds`."""
+    """How much is measured. `seconds` is for one measurement, of which each row makes `rounds`;
+    `settle` is waited before memory is looked at, until the server has done all that was asked of it."""
 
     seconds: float
     rounds: int
@@ -28,6 +29,7 @@ class Sizes:
     connections: int
     watching: int
     watches: int
+    settle: float
     things: int
     stored: int
     iterations: int
@@ -42,6 +44,7 @@ FULL = Sizes(
     connections=6000,
     watching=800,
     watches=100,
+    settle=0.3,
     things=200_000,
     stored=1_000_000,
     iterations=100_000,
@@ -55,6 +58,7 @@ QUICK = Sizes(
     connections=20,
     watching=8,
     watches=2,
+    settle=0.02,
     things=2000,
     stored=3000,
     iterations=1000,
@@ -76,10 +80,10 @@ class Lab:
         return self._pool.submit(run, *arguments, **options).result()
 
     @contextmanager
-    def targets(self, *, native: bool = True) -> Iterator[list[Target]]:
-        """Our server, fresh; the bare one; and, where it can take part, the other one."""
+    def targets(self) -> Iterator[list[Target]]:
+        """Our server, fresh; the bare one; and the other one, if there is one."""
         with serve() as ours, baseline() as bare:
-            yield [ours, bare, *([self.other] if self.other is not None and native else [])]
+            yield [ours, bare, *([] if self.other is None else [self.other])]
 
     def say(self, text: str) -> None:
         """Tell how far it is."""

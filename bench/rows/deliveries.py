@@ -15,11 +15,12 @@ IN_FLIGHTS = (1, 20)
 
 def rows(lab: Lab) -> Iterator[Row]:
     sizes = lab.sizes
-    for watchers in sizes.watchers:
-        for websocket in (False, True):
-            with lab.targets(native=not websocket) as targets:
-                made = lab.load(fanout, targets, watchers, websocket, IN_FLIGHTS, sizes.seconds, sizes.rounds)
-            for in_flight in IN_FLIGHTS:
-                by_target = {name: by_count[in_flight] for name, by_count in made.rates.items()}
-                way = "WebSocket" if websocket else "TCP"
-                yield rates(f"deliveries, {watchers} on {way}, {in_flight} in flight", "/s", by_target)
+    with lab.targets() as targets:
+        with_websocket = [target for target in targets if target.websocket or target.bare]
+        for watchers in sizes.watchers:
+            for way, taking in (("TCP", targets), ("WebSocket", with_websocket)):
+                websocket = way == "WebSocket"
+                made = lab.load(fanout, taking, watchers, websocket, IN_FLIGHTS, sizes.seconds, sizes.rounds)
+                for in_flight in IN_FLIGHTS:
+                    by_target = {name: by_count[in_flight] for name, by_count in made.rates.items()}
+                    yield rates(f"deliveries, {watchers} on {way}, {in_flight} in flight", "/s", by_target)

@@ -18,13 +18,10 @@ __all__ = ["rows"]
 WARM = 8
 """One in so many comes before, uncounted: it fills the memory that the start of the process has left free."""
 
-SETTLE = 0.2
-"""Seconds until the server has done all that was asked of it."""
-
 CHUNK = 1000
 
 
-def connection_bytes(target: Target, websocket: bool, count: int) -> float:
+def connection_bytes(target: Target, websocket: bool, count: int, settle: float) -> float:
     """Bytes of a connection that has logged in."""
     assert target.pid is not None
     raise_open_files()
@@ -32,17 +29,17 @@ def connection_bytes(target: Target, websocket: bool, count: int) -> float:
     before = 0
     for number in range(count // WARM + count):
         if number == count // WARM:
-            time.sleep(SETTLE)
+            time.sleep(settle)
             before = resident_bytes(target.pid)
         if target.bare:
             held.append(socket.create_connection((target.host, target.echo)))
         else:
             held.append(Client(target, websocket))
-    time.sleep(SETTLE)
+    time.sleep(settle)
     return _taken(target, before, count, held)
 
 
-def watch_bytes(target: Target, connections: int, each: int) -> float:
+def watch_bytes(target: Target, connections: int, each: int, settle: float) -> float:
     """Bytes of a watch, where each connection watches the same things."""
     assert target.pid is not None
     raise_open_files()
@@ -51,11 +48,11 @@ def watch_bytes(target: Target, connections: int, each: int) -> float:
     for client in held[: len(held) // WARM]:
         client.watch(*things)
     rest = held[len(held) // WARM :]
-    time.sleep(SETTLE)
+    time.sleep(settle)
     before = resident_bytes(target.pid)
     for client in rest:
         client.watch(*things)
-    time.sleep(SETTLE)
+    time.sleep(settle)
     return _taken(target, before, len(rest) * each, held)
 
 
@@ -70,7 +67,7 @@ def _taken(target: Target, before: int, count: int, held: list[Client] | list[Cl
 PLAIN = "{name: `name {i}`, at: i, score: i * 0.5, done: false}"
 
 
-def thing_bytes(target: Target, code: str, count: int) -> float:
+def thing_bytes(target: Target, code: str, count: int, settle: float) -> float:
     """Bytes of a stored thing; `code` makes one, from `i`."""
     assert target.pid is not None
     client = Client(target)
@@ -81,9 +78,9 @@ def thing_bytes(target: Target, code: str, count: int) -> float:
     for number in range(1, 1 + warm + chunks):
         client.query(f".things{number} = range({number * size}, {(number + 1) * size}).map(|i| {code}); nil;")
         if number == warm:
-            time.sleep(SETTLE)
+            time.sleep(settle)
             before = resident_bytes(target.pid)
-    time.sleep(SETTLE)
+    time.sleep(settle)
     taken = resident_bytes(target.pid) - before
     client.close()
     return taken / (chunks * size)
@@ -105,15 +102,15 @@ def rows(lab: Lab) -> Iterator[Row]:
     sizes = lab.sizes
     for websocket in (False, True):
         with lab.targets() as (ours, bare, *_):
-            mine = lab.load(connection_bytes, ours, websocket, sizes.connections)
-            base = lab.load(connection_bytes, bare, False, sizes.connections)
+            mine = lab.load(connection_bytes, ours, websocket, sizes.connections, sizes.settle)
+            base = lab.load(connection_bytes, bare, False, sizes.connections, sizes.settle)
         name = f"memory of a connection, {'WebSocket' if websocket else 'TCP'}"
         yield Row(name, "bytes", {"livethings": mine, "baseline": base}, _ratio(mine, base))
     with serve() as ours:
-        mine = lab.load(watch_bytes, ours, sizes.watching, sizes.watches)
+        mine = lab.load(watch_bytes, ours, sizes.watching, sizes.watches, sizes.settle)
     yield Row("memory of a watch", "bytes", {"livethings": mine})
     with serve() as ours:
-        mine = lab.load(thing_bytes, ours, PLAIN, sizes.things)
+        mine = lab.load(thing_bytes, ours, PLAIN, sizes.things, sizes.settle)
     base = lab.load(dict_bytes, sizes.things)
     note = "baseline: a Python dict"
     yield Row("memory of a thing, four properties", "bytes", {"livethings": mine, "baseline": base}, _ratio(mine, base),
