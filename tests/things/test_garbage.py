@@ -192,3 +192,21 @@ def test_nobody_may_see_a_thing_without_contents(engine: Engine) -> None:
     collect(engine, 3)  # the search under way, which does not look for what came after its beginning
     collect(engine, 3)
     assert len(stored(engine)) == 1
+
+
+def test_arguments_of_tasks_stay(query: Query, outcome: Query, engine: Engine) -> None:
+    query(".t = {l: [{}]}; .t.me = .t; .k = task(datetime(2100, 1, 1), |t, x| x, [[.t]]); .del('t'); nil")
+    before = stored(engine)
+    assert len(before) == 3
+    assert collect(engine) == []
+    query(".k.del(); .del('k'); nil")
+    assert [outcome.deleted for outcome in collect(engine)] == [[2, 3]]
+
+
+def test_what_is_wrapped_stays(query: Query, engine: Engine) -> None:
+    query("set_type('Slim', {a: 'any'}, WPO); nil")
+    query(".w = {a: {n: 1}}.wrap('Slim'); .l = [{a: {}}.wrap('Slim')]; nil")
+    before = stored(engine)
+    assert len(before) == 5
+    assert collect(engine) == []
+    assert stored(engine) == before

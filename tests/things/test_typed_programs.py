@@ -92,7 +92,7 @@ programs = st.lists(
     min_size=1,
     max_size=5,
 )
-slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def definitions(engine: Engine) -> dict[str, Any]:
