@@ -166,21 +166,23 @@ def some(ctx: Context, target: Set, closure: Closure) -> bool:
         return any(closure.call(ctx, thing, thing.id or None) for thing in target)
 
 
+_ABSENT = object()
+
+
 @method(
     "set",
     "reduce",
-    "closure: closure, initial?: lazy any",
+    "closure: closure, initial?: any",
     locks=True,
     doc="What is left after a closure took the result so far and each thing; the result begins as an initial value, or"
     " as one of the things.",
     example="set({age: 6}, {age: 7}).reduce(|sum, thing| sum + thing.age, 0)",
 )
-def reduce(ctx: Context, target: Set, closure: Closure, initial: Callable[[], Value] | None = None) -> Value:
+def reduce(ctx: Context, target: Set, closure: Closure, initial: Value = _ABSENT) -> Value:
     with Walking(ctx, target, closure):
         things = iter(target)
-        if initial is not None:
-            result = initial()
-        else:
+        result = initial
+        if initial is _ABSENT:
             result = next(things, None)
             if result is None:
                 raise LookupFailed("an empty set without an initial value can't be reduced")
