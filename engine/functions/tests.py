@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from engine.errors import TypeFailed
 from engine.functions.registry import KINDS, function, type_name
+from engine.values.calendar import is_zone
 from engine.values.mpdata import Mpdata
 from engine.values.text import is_utf8
 
@@ -88,14 +87,9 @@ def is_valid_utf8(ctx: Context, value: Value) -> bool:
     return type(value) is str and is_utf8(value)
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(files("tzdata").joinpath("zones").read_text().split())
-
-
 @function("is_time_zone", "value: any", doc="Is a value the name of a time zone?", example="is_time_zone('Asia/Tokyo')")
 def is_time_zone(ctx: Context, value: Value) -> bool:
-    return type(value) is str and value in _time_zones()
+    return type(value) is str and is_zone(value)
 
 
 def _text_test(name: str, noun: str, pattern: str, example: str) -> None:

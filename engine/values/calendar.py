@@ -2,7 +2,7 @@
 section 1).
 
 The proleptic Gregorian calendar repeats every 400 years, and so do the rules of time zones beyond the years that their
-database lists: years that Python's `datetime` does not know are looked up in an equal one that it does.
+database lists: a moment that Python's `datetime` can't hold is looked up in an equal year that it can.
 """
 
 from __future__ import annotations
@@ -14,18 +14,34 @@ from importlib.resources import files
 from zoneinfo import ZoneInfo
 
 from engine.errors import OverflowFailed, ValueFailed
-from engine.limits import INT_MAX, INT_MIN
 
-__all__ = ["Fields", "days_in_month", "fields_of", "offset_minutes", "seconds_of", "zone_names", "zone_of"]
+__all__ = [
+    "Fields",
+    "days_from_epoch",
+    "days_in_month",
+    "fields_of",
+    "is_zone",
+    "offset_minutes",
+    "seconds_of",
+    "zone_names",
+    "zone_numbers",
+    "zone_of",
+]
 
-_CYCLE_YEARS = 400
-_CYCLE_SECONDS = 146_097 * 86_400
-_FIRST = -62_104_060_800  # 0002-01-01, a little after the first moment that `datetime` knows
-_LAST = 13_569_465_600  # 2400-01-01
-MAX_YEAR = 2**31
+_DAY = 86_400
+_CYCLE = 146_097 * _DAY  # seconds in 400 years
+_FIRST = -62_104_060_800  # 0002-01-01
+_LAST = 253_370_764_800  # 9999-01-01
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+_STRIDE = 601_200  # no summer or winter is shorter
+_STRIDES = 450  # to look for another summer or winter in: more than eight years
+
+MIN_YEAR, MAX_YEAR = 1900 - 2**31, 1899 + 2**31  # what C's `struct tm` can hold
+_NO_ZONES = frozenset({"Factory"})  # what the database lists besides: a computer whose zone is not set yet
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Fields:
     """A wall clock. `offset` in seconds east of UTC; `summer`: is daylight saving in force?; `abbreviation` such as
     `CET`; `weekday` 0 for Sunday; `yday` 0 for 1 January."""
@@ -43,10 +59,16 @@ class Fields:
     abbreviation: str
 
 
+# --- zones -----------------------------------------------------------------------------------------------------------
+
+
 @lru_cache(maxsize=1)
 def zone_names() -> tuple[str, ...]:
-    """The time zones, by the numbers that the protocol gives them: UTC, Europe/Amsterdam, then the others by name."""
-    names = sorted(files("tzdata").joinpath("zones").read_text().split())
+    """The time zones, by the numbers that the protocol gives them: UTC, Europe/Amsterdam, then the others by name.
+
+    The numbers change with the database, so what is kept for long has the names.
+    """
+    names = sorted(set(files("tzdata").joinpath("zones").read_text().split()) - _NO_ZONES)
     first = ["UTC", "Europe/Amsterdam"]
     return tuple(first + [name for name in names if name not in first])
 
@@ -59,7 +81,15 @@ def zone_numbers() -> dict[str, int]:
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
+    # The database of the package, not of the machine: the list of names is its, too.
+    folder, _, file = name.rpartition("/")
+    with files("tzdata").joinpath("zoneinfo", *folder.split("/") if folder else (), file).open("rb") as source:
+        return ZoneInfo.from_file(source, key=name)
+
+
+def is_zone(name: str) -> bool:
+    """Is it the name of a time zone?"""
+    return name in zone_numbers()
 
 
 def zone_of(name: str) -> str:
@@ -80,7 +110,10 @@ def offset_minutes(text: str) -> int:
     raise ValueFailed(f"an offset is written +hh or +hhmm, at most 12 hours, not {text[:80]!r}")
 
 
-def _days(year: int, month: int, day: int) -> int:
+# --- the calendar ----------------------------------------------------------------------------------------------------
+
+
+def days_from_epoch(year: int, month: int, day: int) -> int:
     """Days from 1970-01-01 to a date, whose month lies in 1 to 12; the day may be any."""
     year -= month <= 2
     era = year // 400
@@ -105,92 +138,94 @@ def _date(days: int) -> tuple[int, int, int]:
 def days_in_month(year: int, month: int) -> int:
     """How many days a month has."""
     following = (year + 1, 1) if month == 12 else (year, month + 1)
-    return _days(*following, 1) - _days(year, month, 1)
+    return days_from_epoch(*following, 1) - days_from_epoch(year, month, 1)
+
+
+_MIN_CLOCK = days_from_epoch(MIN_YEAR, 1, 1) * _DAY
+_MAX_CLOCK = days_from_epoch(MAX_YEAR + 1, 1, 1) * _DAY - 1
+
+
+# --- moments and wall clocks -----------------------------------------------------------------------------------------
 
 
 def _known(seconds: int) -> int:
-    """A moment with the same rules that `datetime` knows."""
+    """Seconds with the same rules that `datetime` can hold. Before the database begins, what it begins with holds."""
     if seconds < _FIRST:
         return _FIRST
-    if seconds > _LAST:
-        return (seconds - _LAST) % _CYCLE_SECONDS + _LAST - _CYCLE_SECONDS
+    if seconds >= _LAST:
+        return (seconds - _LAST) % _CYCLE + _LAST - _CYCLE
     return seconds
 
 
-def _rules(seconds: int, zone: str | None, offset: int) -> tuple[int, bool, str]:
-    """Offset in seconds, summer time and abbreviation at a moment, in a zone or with a fixed offset in minutes."""
-    if zone == "UTC" or (zone is None and offset == 0):
-        return 0, False, "UTC"
-    if zone is None:
-        return offset * 60, False, f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02}{abs(offset) % 60:02}"
-    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_known(seconds))).astimezone(_zone(zone))
-    east, summer = local.utcoffset(), local.dst()
+def _rules(seconds: int, zone: str) -> tuple[int, bool, str]:
+    """Offset in seconds, summer time and abbreviation at a moment in a zone."""
+    local = (_EPOCH_UTC + timedelta(seconds=_known(seconds))).astimezone(_zone(zone))
+    east = local.utcoffset()
     assert east is not None
-    return int(east.total_seconds()), bool(summer), local.tzname() or ""
+    return east.days * _DAY + east.seconds, bool(local.dst()), local.tzname() or ""
 
 
 def fields_of(seconds: int, zone: str | None, offset: int) -> Fields:
     """The wall clock of a moment in a zone, or with a fixed offset in minutes; ValueError when its year is beyond what
     can be computed."""
-    east, summer, abbreviation = _rules(seconds, zone, offset)
-    days, rest = divmod(seconds + east, 86_400)
+    east, summer, abbreviation = 0, False, "UTC"
+    if zone is None:
+        if offset:
+            east, abbreviation = offset * 60, f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02}{abs(offset) % 60:02}"
+    elif zone != "UTC":
+        east, summer, abbreviation = _rules(seconds, zone)
+    clock = seconds + east
+    if not _MIN_CLOCK <= clock <= _MAX_CLOCK:
+        raise ValueFailed("the moment is so far away that its year can't be computed")
+    days, rest = divmod(clock, _DAY)
     year, month, day = _date(days)
-    if abs(year) > MAX_YEAR:
-        raise ValueFailed("the year of this moment is too far away")
     hour, rest = divmod(rest, 3600)
     minute, second = divmod(rest, 60)
-    return Fields(
-        year, month, day, hour, minute, second, (days + 4) % 7, days - _days(year, 1, 1), east, summer, abbreviation
-    )
-
-
-def _naive(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
-    """Seconds from 1970 of a wall clock taken as UTC; every part may be beyond its bounds and carries over."""
-    more, month = divmod(month - 1, 12)
-    return _days(year + more, month + 1, 1) * 86_400 + (day - 1) * 86_400 + hour * 3600 + minute * 60 + second
+    yday = days - days_from_epoch(year, 1, 1)
+    return Fields(year, month, day, hour, minute, second, (days + 4) % 7, yday, east, summer, abbreviation)
 
 
 def seconds_of(
     year: int, month: int, day: int, hour: int, minute: int, second: int, zone: str | None, offset: int,
-    *, summer: bool | None = False,
+    *, summer: bool | None = False, near: int = 0,
 ) -> int:  # fmt: skip
     """The moment of a wall clock in a zone, or with a fixed offset in minutes.
 
     `summer`: is the clock one of standard time (False), of summer time (True), or whatever is in force then (None)?
-    Parts beyond their bounds carry over. OverflowError when the moment does not fit.
+    With None, a clock that a change skips comes out later by what it skips, and of a clock that comes twice the one
+    with the offset `near` (in seconds) is taken, else the first. Parts beyond their bounds carry over. OverflowError
+    when the moment is too far away.
     """
-    naive = _naive(year, month, day, hour, minute, second)
-    if zone is None or zone == "UTC":
-        return _checked(naive - (offset * 60 if zone is None else 0))
+    more, month = divmod(month - 1, 12)
+    clock = (days_from_epoch(year + more, month + 1, 1) + day - 1) * _DAY + hour * 3600 + minute * 60 + second
+    if not _MIN_CLOCK <= clock <= _MAX_CLOCK:
+        raise OverflowFailed("the moment is too far away")
+    if zone is None:
+        return clock - offset * 60
+    if zone == "UTC":
+        return clock
+    return clock - _offset_at_clock(clock, zone, summer, near)
+
+
+def _offset_at_clock(clock: int, zone: str, summer: bool | None, near: int) -> int:
+    """The offset in seconds with which a wall clock is read."""
+    local = (_EPOCH + timedelta(seconds=_known(clock))).replace(tzinfo=_zone(zone))
+    other = local.replace(fold=1)
+    first, second = local.utcoffset(), other.utcoffset()
+    assert first is not None
+    assert second is not None
+    early, late = first.days * _DAY + first.seconds, second.days * _DAY + second.seconds
     if summer is None:
-        east = _offset_of_clock(naive, zone)
-        return _checked(naive - east)
-    east, is_summer, _ = _rules(naive - _offset_of_clock(naive, zone), zone, 0)
-    saving = _saving(naive, zone)
-    standard = east - (saving if is_summer else 0)
-    return _checked(naive - standard - ((saving or 3600) if summer else 0))
-
-
-def _offset_of_clock(naive: int, zone: str) -> int:
-    """The offset in force at a wall clock; of the clocks that a change skips, the one before it."""
-    clock = datetime(1970, 1, 1) + timedelta(seconds=_known(naive))
-    east = clock.replace(tzinfo=_zone(zone)).utcoffset()
-    assert east is not None
-    return int(east.total_seconds())
-
-
-def _saving(naive: int, zone: str) -> int:
-    """What summer time adds in the zone around a clock, in seconds; 0 where there is none."""
-    clock = datetime(1970, 1, 1) + timedelta(seconds=_known(naive))
-    for months in (0, 6, -6):
-        moment = clock + timedelta(days=30 * months)
-        saved = moment.replace(tzinfo=_zone(zone)).dst()
-        if saved:
-            return int(saved.total_seconds())
-    return 0
-
-
-def _checked(seconds: int) -> int:
-    if INT_MIN <= seconds <= INT_MAX:
-        return seconds
-    raise OverflowFailed("the moment is too far away")
+        # `early` is also what was in force before a change that skips the clock.
+        return late if near == late < early else early
+    if bool(other.dst()) is summer:
+        return late
+    if bool(local.dst()) is summer:
+        return early
+    # As C's `mktime`: the nearest time of the year that is of the kind.
+    for stride in range(_STRIDE, _STRIDE * _STRIDES, _STRIDE):
+        for moment in (clock - early - stride, clock - early + stride):
+            east, is_summer, _ = _rules(moment, zone)
+            if is_summer is summer:
+                return east
+    return early + 3600 if summer else early

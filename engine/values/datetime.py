@@ -6,8 +6,10 @@ The two are the same value in two flavours, which differ in how a result shows t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine.encoding import leaf, read_leaf
 from engine.errors import OverflowFailed, TypeFailed, ValueFailed
 from engine.functions.registry import KINDS, method, register_kind, type_name
 from engine.language.operators import ORDERED
@@ -22,9 +24,9 @@ from engine.values.calendar import (
     Fields,
     days_in_month,
     fields_of,
+    is_zone,
     offset_minutes,
     seconds_of,
-    zone_names,
     zone_numbers,
     zone_of,
 )
@@ -122,33 +124,59 @@ def _show_timeval(value: Timeval, made: Result, deep: int) -> Tree:
     return value.seconds
 
 
+class Zone:
+    """A zone in a packed moment: its number for watchers, its name in the log and on disk, because the numbers change
+    when the database gets another zone."""
+
+    __slots__ = ("name", "number")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.number = zone_numbers().get(name)
+
+
+_packed_zone = lru_cache(maxsize=1024)(Zone)
+leaf(Zone, 5, lambda zone: zone.name.encode(), lambda data, replay: data.decode())
+
+
+@shows(Zone)
+def _show_zone(value: Zone, made: Result, deep: int) -> int | None:
+    return value.number
+
+
 @packs(Datetime, Timeval)
 def _pack(value: Moment, home: Collection, depth: int) -> Tree:
-    zone = None if value.zone is None else zone_numbers()[value.zone]
-    offset = value.offset if value.zone is None else _shown_offset(value)
-    return {"'" if type(value) is Datetime else '"': [value.seconds, offset, zone]}
+    mark = "'" if type(value) is Datetime else '"'
+    if value.zone is None:
+        return {mark: [value.seconds, value.offset, None]}
+    return {mark: [value.seconds, _shown_offset(value), _packed_zone(value.zone)]}
 
 
 def _shown_offset(value: Moment) -> int:
+    """The minutes of the offset in force."""
     try:
-        return value.fields().offset // 60
+        return int(value.fields().offset / 60)
     except ValueFailed:
         return 0
 
 
-def _unpack(cls: type[Moment], packed: list[Any]) -> Moment:
+def _unpack(replay: Replay, cls: type[Moment], packed: list[Any]) -> Moment:
     seconds, offset, zone = packed
-    return cls(seconds, None, offset) if zone is None else cls(seconds, zone_names()[zone])
+    if zone is not None:
+        name = read_leaf(zone, replay)
+        if is_zone(name):
+            return cls(seconds, name)
+    return cls(seconds, None, offset)
 
 
 @unpacks("'")
 def _unpack_datetime(replay: Replay, tree: dict[str, Any]) -> Moment:
-    return _unpack(Datetime, tree["'"])
+    return _unpack(replay, Datetime, tree["'"])
 
 
 @unpacks('"')
 def _unpack_timeval(replay: Replay, tree: dict[str, Any]) -> Moment:
-    return _unpack(Timeval, tree['"'])
+    return _unpack(replay, Timeval, tree['"'])
 
 
 # --- methods ---------------------------------------------------------------------------------------------------------
@@ -175,7 +203,8 @@ _INT32 = 2**31
 
 
 def moved(value: M, unit: str, count: int) -> M:
-    """The moment so many units later; OverflowError when it is too far away."""
+    """The moment so many units later: of days and more by the wall clock, else exactly. OverflowError when it is too
+    far away, ValueError when its year can't be computed."""
     if unit in _SECONDS:
         seconds = value.seconds + count * _SECONDS[unit]
         if not INT_MIN <= seconds <= INT_MAX:
@@ -185,21 +214,16 @@ def moved(value: M, unit: str, count: int) -> M:
         raise OverflowFailed(f"a moment can't be moved by {count} {unit}")
     fields = value.fields()
     year, month, day = fields.year, fields.month, fields.day
-    match unit:
-        case "years":
-            year += count
-        case "months":
-            month += count
-        case "weeks":
-            day += 7 * count
-        case "days":
-            day += count
-    for part in (year, month, day):
-        if not -_INT32 <= part < _INT32:
-            raise OverflowFailed(f"a moment can't be moved by {count} {unit}")
-    return value.at(
-        seconds_of(year, month, day, fields.hour, fields.minute, fields.second, value.zone, value.offset, summer=None)
-    )
+    if unit == "years":
+        year += count
+    elif unit == "months":
+        month += count
+    else:
+        day += 7 * count if unit == "weeks" else count
+    if not all(-_INT32 <= part < _INT32 for part in (year, month, day)):
+        raise OverflowFailed(f"a moment can't be moved by {count} {unit}")
+    clock = fields.hour, fields.minute, fields.second
+    return value.at(seconds_of(year, month, day, *clock, value.zone, value.offset, summer=None, near=fields.offset))
 
 
 @method(BOTH, "move", "unit: lazy str, count: lazy int", doc="The moment a number of years, months, … seconds later.",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 
 from engine.errors import ValueFailed
-from engine.values.calendar import Fields, offset_minutes
+from engine.values.calendar import Fields, days_from_epoch
 
-__all__ = ["Parsed", "format_fields", "parse_text"]
+__all__ = ["Parsed", "format_fields", "offset_text", "parse_text"]
 
 DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 MONTHS = (
@@ -101,26 +103,33 @@ def format_fields(pattern: str, fields: Fields, seconds: int) -> str:
     return "".join(parts)
 
 
-class Parsed:
-    """What a text gave; parts that it did not give keep their defaults."""
+# --- reading ---------------------------------------------------------------------------------------------------------
 
-    def __init__(self) -> None:
-        self.year = 1900
-        self.month = 1
-        self.day = 1
-        self.hour = 0
-        self.minute = 0
-        self.second = 0
-        self.century: int | None = None
-        self.year_of_century: int | None = None
-        self.yday: int | None = None
-        self.weekday: int | None = None
-        self.week: tuple[int, int] | None = None  # the number, and the weekday that weeks begin on
-        self.afternoon: bool | None = None
-        self.seconds: int | None = None  # given directly
+Date = tuple[int, int, int]
+
+
+@dataclass(slots=True)
+class Parsed:
+    """What a text says; what it does not say is as at 1900-01-01T00:00:00. `seconds` when it says the moment itself."""
+
+    year: int = 1900
+    month: int = 1
+    day: int = 1
+    hour: int = 0
+    minute: int = 0
+    second: int = 0
+    seconds: int | None = None
 
 
 _WHITE = " \t\n\v\f\r"
+_OFFSET = re.compile(r"Z|[+-][0-9]{2}(?::?[0-9]{2})?", re.ASCII)
+_SHORTHANDS = {
+    "c": "%a %b %e %H:%M:%S %Y",
+    "D": "%m/%d/%y",
+    "r": "%I:%M:%S %p",
+    "R": "%H:%M",
+    "T": "%H:%M:%S",
+}
 
 
 class _Reader:
@@ -129,13 +138,28 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.parsed = Parsed()
+        self.year: int | None = None
+        self.century: int | None = None
+        self.year_of_century: int | None = None
+        self.month: int | None = None
+        self.day: int | None = None
+        self.yday: int | None = None  # 0 for 1 January
+        self.weekday: int | None = None
+        self.week: tuple[int, int] | None = None  # its number, and the weekday on which weeks begin
+        self.hour = 0
+        self.twelve = False  # the hour was read on a clock of twelve hours
+        self.afternoon = False
+        self.minute = 0
+        self.second = 0
+        self.seconds: int | None = None
 
     def fail(self) -> ValueFailed:
         return ValueFailed(f"the text {self.text[:80]!r} does not fit the format")
 
+    # --- pieces of text ----------------------------------------------------------------------------------------------
+
     def blanks(self) -> None:
-        while self.at < len(self.text) and self.text[self.at] in _WHITE:
+        while self.text[self.at : self.at + 1] in _WHITE and self.at < len(self.text):
             self.at += 1
 
     def literal(self, char: str) -> None:
@@ -144,116 +168,124 @@ class _Reader:
         self.at += 1
 
     def number(self, least: int, most: int, digits: int) -> int:
-        self.blanks()
-        end = self.at
-        while end < len(self.text) and end - self.at < digits and "0" <= self.text[end] <= "9":
-            end += 1
-        if end == self.at:
+        """A number of at most so many digits, after any spaces. It ends before a digit that would make it too large."""
+        text, at = self.text, self.at
+        while text[at : at + 1] == " ":
+            at += 1
+        value, begin = 0, at
+        while at < len(text) and "0" <= text[at] <= "9" and at - begin < digits and value * 10 <= most:
+            value = value * 10 + int(text[at])
+            at += 1
+        if at == begin or not least <= value <= most:
             raise self.fail()
-        value = int(self.text[self.at : end])
-        if not least <= value <= most:
-            raise self.fail()
-        self.at = end
+        self.at = at
         return value
 
     def name(self, names: tuple[str, ...]) -> int:
-        rest = self.text[self.at :].lower()
-        for index, name in enumerate(names):
-            for form in (name.lower(), name[:3].lower()):
-                if rest.startswith(form):
-                    self.at += len(form)
-                    return index
+        """The place of a name, which the text has in full or as its first three letters."""
+        for length in (9, 8, 7, 6, 5, 4, 3):
+            word = self.text[self.at : self.at + length]
+            for place, name in enumerate(names):
+                if word.isascii() and word.lower() in (name.lower(), name[:3].lower()):
+                    self.at += len(word)
+                    return place
         raise self.fail()
 
+    # --- the pattern -------------------------------------------------------------------------------------------------
+
     def read(self, pattern: str) -> None:
-        index = 0
-        while index < len(pattern):
-            char = pattern[index]
+        chars = iter(pattern)
+        for char in chars:
             if char in _WHITE:
                 self.blanks()
-            elif char == "%" and index + 1 < len(pattern):
-                index += 1
-                self.specifier(pattern[index])
+            elif char == "%":
+                self.specifier(next(chars, ""))
             else:
                 self.literal(char)
-            index += 1
 
     def specifier(self, letter: str) -> None:
-        parsed = self.parsed
         match letter:
             case "a" | "A":
-                parsed.weekday = self.name(DAYS)
+                self.weekday = self.name(DAYS)
             case "b" | "B" | "h":
-                parsed.month = self.name(MONTHS) + 1
-            case "c":
-                self.read("%a %b %e %H:%M:%S %Y")
+                self.month = self.name(MONTHS) + 1
+            case "c" | "D" | "r" | "R" | "T":
+                self.read(_SHORTHANDS[letter])
             case "C":
-                parsed.century = self.number(0, 99, 2)
+                self.century = self.number(0, 99, 2)
+                self.year = None
             case "d" | "e":
-                parsed.day = self.number(1, 31, 2)
-            case "D":
-                self.read("%m/%d/%y")
-            case "H" | "k":
-                parsed.hour = self.number(0, 23, 2)
-            case "I" | "l":
-                parsed.hour = self.number(1, 12, 2) % 12
+                self.day = self.number(1, 31, 2)
+            case "H":
+                self.hour, self.twelve = self.number(0, 23, 2), False
+            case "I":
+                self.hour, self.twelve = self.number(1, 12, 2) % 12, True
             case "j":
-                parsed.yday = self.number(1, 366, 3)
+                self.yday = self.number(1, 366, 3) - 1
             case "m":
-                parsed.month = self.number(1, 12, 2)
+                self.month = self.number(1, 12, 2)
             case "M":
-                parsed.minute = self.number(0, 59, 2)
+                self.minute = self.number(0, 59, 2)
             case "n" | "t":
                 self.blanks()
             case "p":
-                rest = self.text[self.at : self.at + 2].upper()
-                if rest not in ("AM", "PM"):
+                half = self.text[self.at : self.at + 2].upper()
+                if half not in ("AM", "PM"):
                     raise self.fail()
-                parsed.afternoon = rest == "PM"
+                self.afternoon = half == "PM"
                 self.at += 2
-            case "r":
-                self.read("%I:%M:%S %p")
-            case "R":
-                self.read("%H:%M")
             case "s":
-                parsed.seconds = self.number(0, 2**63 - 1, 19)
+                self.seconds = self.number(0, 2**63 - 1, 19)
             case "S":
-                parsed.second = self.number(0, 61, 2)
-            case "T":
-                self.read("%H:%M:%S")
-            case "U":
-                parsed.week = (self.number(0, 53, 2), 0)
-            case "W":
-                parsed.week = (self.number(0, 53, 2), 1)
+                self.second = self.number(0, 61, 2)
+            case "U" | "W":
+                self.week = self.number(0, 53, 2), int(letter == "W")
             case "w":
-                parsed.weekday = self.number(0, 6, 1)
-            case "u":
-                parsed.weekday = self.number(1, 7, 1) % 7
+                self.weekday = self.number(0, 6, 1)
             case "y":
-                parsed.year_of_century = self.number(0, 99, 2)
+                self.year_of_century = self.number(0, 99, 2)
+                self.year = None
             case "Y":
-                parsed.year = self.number(0, 9999, 4)
-                parsed.century = parsed.year_of_century = None
+                self.year = self.number(0, 9999, 4)
+                self.century = self.year_of_century = None
             case "z":
-                self.offset()
+                self.blanks()
+                offset = _OFFSET.match(self.text, self.at)
+                if offset is None:
+                    raise self.fail()
+                self.at = offset.end()
             case "Z":
-                while self.at < len(self.text) and self.text[self.at].isalpha():
+                self.blanks()
+                while self.at < len(self.text) and self.text[self.at] not in _WHITE:
                     self.at += 1
             case "%":
                 self.literal("%")
             case _:
                 raise self.fail()
 
-    def offset(self) -> None:
-        self.blanks()
-        if self.text[self.at : self.at + 1] == "Z":
-            self.at += 1
-            return
-        end = self.at + 1
-        while end < len(self.text) and self.text[end].isdigit():
-            end += 1
-        offset_minutes(self.text[self.at : end])
-        self.at = end
+    # --- what it comes to --------------------------------------------------------------------------------------------
+
+    def whole_year(self) -> int | None:
+        """The year, None when the text has none."""
+        if self.year_of_century is not None:
+            century = self.century
+            if century is None:
+                century = 19 if self.year_of_century >= 69 else 20
+            return century * 100 + self.year_of_century
+        return self.year if self.century is None else self.century * 100
+
+    def date(self) -> Date:
+        """The date; the day may lie beyond its month."""
+        given = self.whole_year()
+        year = 1900 if given is None else given
+        if self.month is None or self.day is None:
+            if self.yday is not None and given is not None:
+                return year, 1, self.yday + 1
+            if self.week is not None and self.weekday is not None:
+                number, first = self.week
+                january = (days_from_epoch(year, 1, 1) + 4 - first) % 7  # how far into a week the year begins
+                return year, 1, -january % 7 + (number - 1) * 7 + (self.weekday - first) % 7 + 1
+        return year, self.month or 1, self.day or 1
 
 
 def parse_text(text: str, pattern: str) -> Parsed:
@@ -262,20 +294,5 @@ def parse_text(text: str, pattern: str) -> Parsed:
     reader.read(pattern)
     if reader.at != len(text):
         raise reader.fail()
-    parsed = reader.parsed
-    if parsed.afternoon:
-        parsed.hour += 12
-    if parsed.year_of_century is not None:
-        century = parsed.century
-        base = (1900 if parsed.year_of_century >= 69 else 2000) if century is None else century * 100
-        parsed.year = base + parsed.year_of_century
-    elif parsed.century is not None:
-        parsed.year = parsed.century * 100
-    if parsed.yday is not None:
-        parsed.month, parsed.day = 1, parsed.yday
-    elif parsed.week is not None and parsed.weekday is not None and parsed.year >= 1:
-        number, first = parsed.week
-        january = (date(parsed.year, 1, 1).weekday() + 1) % 7
-        offset = (7 - (january - first)) % 7 + (number - 1) * 7 + (parsed.weekday - first) % 7
-        parsed.month, parsed.day = 1, offset + 1
-    return parsed
+    hour = reader.hour + (12 if reader.twelve and reader.afternoon else 0)
+    return Parsed(*reader.date(), hour, reader.minute, reader.second, reader.seconds)
