@@ -56,20 +56,26 @@ def _record(ctx: Context, array: List, index: int, count: int, items: list[Value
     "list", "push", "values+: any", mutates=True, doc="Appends values; gives the new length.", example="[1].push(2)"
 )
 def push(ctx: Context, array: List, *values: Value) -> int:
-    splice_items(ctx, array, len(array), 0, accepted(array, values))
-    return len(array)
+    if len(values) == 1:
+        splice_items(ctx, array, len(array), 0, accepted(array, values))
+        return len(array)
+    return _append(ctx, array, values)
 
 
 @stepwise("push")
 def push_stepwise(ctx: Context, array: List, *values: Callable[[], Value]) -> int:
-    """`push` of several values: each is appended before the next one is evaluated."""
+    """`push` of values that look at the list."""
+    return _append(ctx, array, (value() for value in values))
+
+
+def _append(ctx: Context, array: List, values: Iterable[Value]) -> int:
+    """Append values, each before the next one is evaluated; all or none."""
     length = len(array)
     array.lock += 1
     try:
         for value in values:
-            items = accepted(array, (value(),))
             ctx.check_growth(array, 1)
-            array += items
+            array += accepted(array, (value,))
         if array.owner is not None:
             _record(ctx, array, length, 0, array[length:])
     except BaseException:
