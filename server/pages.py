@@ -108,6 +108,7 @@ def _response(status: HTTPStatus, body: bytes, headers: dict[str, str] | None = 
         "Connection": "close",
         "Content-Type": "text/plain; charset=utf-8",
         "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     }
     if status is not HTTPStatus.NOT_MODIFIED:
         fields["Content-Length"] = str(len(body))
