@@ -30,8 +30,11 @@ class Caller(Protocol):
     """Who asks: `user` is None until logged in; `subscriber` is the connection as `watch/` knows it, None for a
     caller that can't be told events (HTTP, tasks)."""
 
-    user: User | None
-    subscriber: Any
+    @property
+    def user(self) -> User | None: ...
+
+    @property
+    def subscriber(self) -> Any: ...
 
 
 class Context:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from engine.change import Job
 
-__all__ = ["Effect", "InstanceJob", "Log", "RoomEvent", "Unwatch", "Watch"]
+__all__ = ["Effect", "Gone", "InstanceJob", "Log", "Renewed", "RoomEvent", "Unwatch", "Watch"]
 
 
 @dataclass(slots=True)
@@ -50,10 +50,28 @@ class Unwatch:
 @dataclass(slots=True)
 class InstanceJob:
     """A job that a change of a type sends to the watchers of its instances at once, before every update of the query
-    (spec/watch.md, section 7.3)."""
+    (spec/watch.md, section 7.3). It came after the first `position` mutations of the running change."""
 
     things: list[int]
     job: Job
+    position: int
 
 
-Effect: TypeAlias = Log | RoomEvent | Watch | Unwatch | InstanceJob
+@dataclass(slots=True)
+class Renewed:
+    """The thing was filled by something that has no job (`import`): its watchers get its first event again, as for
+    `Watch`."""
+
+    thing: int
+    state: dict[str, Any]
+    position: int
+
+
+@dataclass(slots=True)
+class Gone:
+    """A collection was deleted, with these things in it: those who watch them are told before the reply."""
+
+    things: list[int]
+
+
+Effect: TypeAlias = Log | RoomEvent | Watch | Unwatch | InstanceJob | Renewed | Gone

@@ -7,11 +7,14 @@ them until the change is durable. Tests: tests/watch/.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from engine.change import Internal
-from engine.effects import InstanceJob, Log, RoomEvent, Unwatch, Watch
-from engine.users import QUERY
+from engine.effects import Gone, InstanceJob, Log, Renewed, RoomEvent, Unwatch, Watch
+from engine.users import JOIN, QUERY, RUN
 from watch.audience import Channel, Say, Subscriber
 from watch.events import (
     ROOM_DELETE,
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Hub"]
 
+log = logging.getLogger("livethings.watch")
+
 
 class Hub:
     """One for the server. Everything it says goes through `say`."""
@@ -46,13 +51,15 @@ class Hub:
         self._watched: dict[Subscriber, set[int]] = {}
         self._joined: dict[Subscriber, set[int]] = {}
         self._rights = engine.rights_version
-        # Who began to watch a thing in the middle of the change being told, and after how many of its mutations.
+        # Of the change being told: who began to watch a thing in the middle of it, and after how many of its mutations;
+        # and how many were told of a thing already, to all.
         self._late: dict[int, dict[Subscriber, int]] = {}
+        self._told: dict[int, int] = {}
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 
     def watch(self, subscriber: Subscriber, thing_id: int, scope: Scope, right: int) -> None:
-        """Subscribe to a thing of a scope, for as long as the subscriber's user has the right there."""
+        """Subscribe to a thing of a scope, for as long as the subscriber's user has the right there, or one of them."""
         channel = self.things.get(thing_id)
         if channel is None:
             channel = self.things[thing_id] = Channel()
@@ -68,6 +75,11 @@ class Hub:
             del self.things[thing_id]
         self._watched[subscriber].discard(thing_id)
         return True
+
+    def stop(self, subscriber: Subscriber, thing_id: int) -> None:
+        """End a subscription to a thing with a word, if there is one."""
+        if self.unwatch(subscriber, thing_id):
+            self.say(subscriber, subscriber.form.event(WATCH_STOP, {"#": thing_id}))
 
     def join(self, subscriber: Subscriber, room_id: int) -> bool:
         """Subscribe to a room; False when it was subscribed already."""
@@ -113,6 +125,8 @@ class Hub:
             self._updates(change)
         if self._late:
             self._late.clear()
+        if self._told:
+            self._told.clear()
 
     def after_reply(self, outcome: Outcome) -> None:
         """Say what is gone, and end subscriptions that their users may no longer have."""
@@ -128,34 +142,56 @@ class Hub:
             self._check_rights()
 
     def _updates(self, change: Change) -> None:
-        things = self.things
         mutations = change.mutations
         if len(mutations) == 1:
             thing_id, job = mutations[0]
-            channel = things.get(thing_id)
-            if channel is not None and type(job) is not Internal and not self._late:
-                channel.say(self.say, WATCH_UPDATE, update(thing_id, change.id, [job]))
+            if thing_id in self.things and type(job) is not Internal and not self._late and not self._told:
+                self._update(thing_id, update(thing_id, change.id, [job]))
                 return
-        for first, thing_id, jobs in runs(mutations, things):
-            late = self._late.get(thing_id)
-            if late is None:
-                things[thing_id].say(self.say, WATCH_UPDATE, update(thing_id, change.id, jobs))
+        for first, thing_id, jobs in runs(mutations, self.things):
+            if thing_id in self._late or thing_id in self._told:
+                self._split_update(change, thing_id, first, len(jobs))
             else:
-                self._split_update(change, thing_id, first, len(jobs), late)
+                self._update(thing_id, update(thing_id, change.id, jobs))
 
-    def _split_update(self, change: Change, thing_id: int, first: int, count: int, late: dict[Subscriber, int]) -> None:
-        """An update of a thing that some began to watch in the same query: they get what came after that."""
-        positions: list[int] = []
-        position = first
-        while len(positions) < count:
-            if change.mutations[position][0] == thing_id and type(change.mutations[position][1]) is not Internal:
-                positions.append(position)
-            position += 1
+    def _update(self, thing_id: int, data: dict[str, Any]) -> None:
+        """Say an update of a thing to those who watch it."""
+        try:
+            self.things[thing_id].say(self.say, WATCH_UPDATE, data)
+        except Exception:
+            # Those who miss a mutation don't know the thing any more: they are told that they don't watch it.
+            log.exception("an update of the thing %d could not be encoded", thing_id)
+            for member in list(self.things[thing_id].members):
+                self.stop(member, thing_id)
+
+    def _split_update(self, change: Change, thing_id: int, first: int, count: int) -> None:
+        """An update of a thing of which some know a part of the change already: they get what came after that."""
+        told, late = self._told.get(thing_id, 0), self._late.get(thing_id, {})
+        positions = list(islice(self._positions(change, thing_id, first), count))
         for member in list(self.things[thing_id].members):
-            since = late.get(member, 0)
+            since = max(told, late.get(member, 0))
             jobs = [change.mutations[position][1] for position in positions if position >= since]
             if jobs:
                 self.say(member, member.form.event(WATCH_UPDATE, update(thing_id, change.id, jobs)))
+
+    @staticmethod
+    def _positions(change: Change, thing_id: int, first: int, until: int | None = None) -> Iterator[int]:
+        """The positions of the mutations of a thing that its watchers are told, from one position on, up to another."""
+        for position in range(first, len(change.mutations) if until is None else until):
+            if change.mutations[position][0] == thing_id and type(change.mutations[position][1]) is not Internal:
+                yield position
+
+    def _instance_job(self, change: Change, effect: InstanceJob) -> None:
+        """Say what a change of a type did to its instances. What the change did to them before comes first."""
+        changed = {thing_id for thing_id, _ in change.mutations[: effect.position]}
+        for thing_id in effect.things:
+            if thing_id not in self.things:
+                continue
+            if thing_id in changed:
+                before = sum(1 for _ in self._positions(change, thing_id, 0, effect.position))
+                self._split_update(change, thing_id, 0, before)
+                self._told[thing_id] = effect.position
+            self._update(thing_id, update(thing_id, change.id, [effect.job]))
 
     def _effect(self, effect: Any, change: Change | None, subscriber: Subscriber | None) -> None:
         kind = type(effect)
@@ -171,21 +207,27 @@ class Hub:
                 channel.say_except(self.say, subscriber if effect.peers else None, ROOM_EMIT, data)
         elif kind is InstanceJob:
             assert change is not None
+            self._instance_job(change, effect)
+        elif kind is Renewed:
+            channel = self.things.get(effect.thing)
+            if channel is not None:
+                channel.say(self.say, WATCH_INIT, effect.state)
+                self._told[effect.thing] = effect.position
+        elif kind is Gone:
             for thing_id in effect.things:
-                channel = self.things.get(thing_id)
-                if channel is not None:
-                    channel.say(self.say, WATCH_UPDATE, update(thing_id, change.id, [effect.job]))
+                if thing_id in self.things:
+                    self._delete(thing_id)
         elif subscriber is None:
             return
         elif kind is Log:
             self.say(subscriber, subscriber.form.event(WARNING, logged(effect.text)))
         elif kind is Watch:
-            self.watch(subscriber, effect.thing, effect.scope, QUERY)
+            self.watch(subscriber, effect.thing, effect.scope, JOIN | QUERY | RUN)
             if effect.position:
                 self._late.setdefault(effect.thing, {})[subscriber] = effect.position
             self.say(subscriber, subscriber.form.event(WATCH_INIT, effect.state))
-        elif kind is Unwatch and self.unwatch(subscriber, effect.thing):
-            self.say(subscriber, subscriber.form.event(WATCH_STOP, {"#": effect.thing}))
+        elif kind is Unwatch:
+            self.stop(subscriber, effect.thing)
 
     def _delete(self, thing_id: int) -> None:
         channel = self.things.pop(thing_id)
@@ -205,7 +247,14 @@ class Hub:
         """End, with a stop event, the watches of users who lost the right to them."""
         for thing_id, channel in list(self.things.items()):
             for member, (scope, right) in list(channel.members.items()):
-                user = member.user
-                if user is None or user.deleted or not scope.access.get(user.id, 0) & right:
-                    self.unwatch(member, thing_id)
-                    self.say(member, member.form.event(WATCH_STOP, {"#": thing_id}))
+                if not _has(member, scope, right):
+                    self.stop(member, thing_id)
+        for member in list(self.node.members):
+            if not _has(member, self.engine.node, JOIN):
+                self.node.discard(member)
+
+
+def _has(subscriber: Subscriber, scope: Scope, right: int) -> bool:
+    """Has the subscriber's user the right, or one of them?"""
+    user = subscriber.user
+    return user is not None and not user.deleted and bool(scope.access.get(user.id, 0) & right)

@@ -14,7 +14,7 @@ from engine.scopes import NodeScope, Scope, ServerScope
 from engine.users import JOIN, name_allowed, require
 from engine.values.incoming import incoming
 from watch.audience import Subscriber
-from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_INIT, WATCH_STOP, not_watchable
+from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_INIT, not_watchable
 from watch.hub import Hub
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ class Requests:
 
         def events() -> None:
             for thing_id in reversed(ids):
-                if thing_id in where.index and self.hub.unwatch(subscriber, thing_id):
-                    self.hub.say(subscriber, subscriber.form.event(WATCH_STOP, {"#": thing_id}))
+                if thing_id in where.index:
+                    self.hub.stop(subscriber, thing_id)
 
         return Answer(None, events)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from engine.effects import Gone
 from engine.errors import ForbiddenError, LookupFailed, TypeFailed, ValueFailed
 from engine.functions.registry import FUNCTIONS, function
 from engine.limits import MAX_DEEP
@@ -77,7 +78,7 @@ def new_collection(ctx: Context, name: str) -> str:
 )
 def del_collection(ctx: Context, collection: str | int) -> None:
     found = find_collection(ctx, collection)
-    ctx.engine.gone += ctx.engine.drop_collection(found)
+    ctx.say(Gone(ctx.engine.drop_collection(found)))
     ctx.record(0, {"del_collection": found.id})
 
 

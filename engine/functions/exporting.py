@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from engine.effects import Renewed
 from engine.encoding import log_unpack
 from engine.errors import BadDataError, OperationError, TypeFailed, ValueFailed
 from engine.functions.registry import function, type_name
@@ -94,6 +95,8 @@ def import_(ctx: Context, data: bytes, options: Thing | None = None) -> None:
     job = {"data": packed, "first_id": ctx.engine.next_id, "tasks": tasks, "owner": owner}
     _load(ctx.engine, home, job)
     home.record_internal(home.root.id, {"import": job})
+    assert ctx.change is not None
+    ctx.say(Renewed(home.root.id, home.initial_event(home.root, ctx.change.id - 1), home.noted))
 
 
 def _load(engine: Any, home: Collection, job: dict[str, Any]) -> None:

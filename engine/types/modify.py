@@ -88,7 +88,7 @@ class Modification:
         """Tell the watchers of stored instances of what happens to them."""
         ids = [thing.id for thing in instances if thing.id]
         if ids:
-            self.ctx.say(InstanceJob(ids, job))
+            self.ctx.say(InstanceJob(ids, job, self.home.noted))
 
     def unrelated(self, name: str) -> None:
         if name in self.type.relations:

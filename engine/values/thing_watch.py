@@ -15,6 +15,7 @@ from engine.result import Result
 from engine.users import CHANGE, require
 
 if TYPE_CHECKING:
+    from engine.collection import Collection
     from engine.context import Context
     from engine.values.thing import Thing, Value
 
@@ -36,8 +37,8 @@ def watch(ctx: Context, thing: Thing) -> None:
     # The state shows what the running change did so far; its jobs up to here are left out of the first update.
     position = 0 if ctx.change is None else len(ctx.change.mutations)
     finished = ctx.engine.last_change if ctx.change is None else ctx.change.id - 1
-    collection = ctx.scope
-    ctx.say(Watch(thing.id, collection, collection.initial_event(thing, finished), position))  # type: ignore[union-attr]
+    collection: Collection = ctx.scope  # type: ignore[assignment]
+    ctx.say(Watch(thing.id, collection, collection.initial_event(thing, finished), position))
 
 
 @method("thing", "unwatch", alias=True, doc="The connection that asks is no longer told of the thing.",

@@ -67,11 +67,14 @@ class World:
         self.engine.collections["stuff"].access[user.id] = mask
         return user
 
-    def query(self, connection: Connection, code: str) -> Any:
-        outcome = self.engine.query(connection, "//stuff", code)
-        self.hub.before_reply(outcome, connection)
+    def query(self, connection: Connection, code: str, scope: str = "//stuff", variables: Any = None) -> Any:
+        outcome = self.engine.query(connection, scope, code, variables)
+        parts = (outcome, *(outcome.more or ()))
+        for part in parts:
+            self.hub.before_reply(part, connection)
         connection.out.append(("reply", outcome.error or outcome.value))
-        self.hub.after_reply(outcome)
+        for part in parts:
+            self.hub.after_reply(part)
         return outcome.value
 
     def watch(self, connection: Connection, *ids: Any, scope: str = "//stuff") -> None:
