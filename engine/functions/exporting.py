@@ -131,7 +131,7 @@ class _Code:
             [self._type(type_) for type_ in self.types if type_.fields or type_.methods or type_.id_name],
             self._relations(),
             [
-                f"mod_enum('{enum.name}', 'mod', '{member.name}', {self._thing(member.value, 0)});\n"  # as recorded, an empty line follows
+                f"mod_enum('{enum.name}', 'mod', '{member.name}', {self._thing(member.value, 0)});\n"
                 for enum in self.enums
                 for member in enum.members.values()
                 if isinstance(member.value, Thing)

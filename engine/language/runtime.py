@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.errors import (
     LookupFailed,
-    NumArgumentsError,
     OperationError,
     OverflowFailed,
     TypeFailed,
     ValueFailed,
 )
-from engine.functions.registry import FUNCTIONS, Function, Method, type_name
+from engine.functions.registry import type_name
 from engine.language.operators import BINARY
 from engine.limits import INT_MAX, INT_MIN, MAX_DEEP
 from engine.names import check_key
 from engine.quota import check_array, check_new_property, check_new_thing
 from engine.snapshot import pack
-from engine.users import require
 from engine.values.as_text import as_text
 from engine.values.closure import Closure
 from engine.values.error import Error
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.values.thing import Value
 
-__all__ = ["CONSTANTS", "FALLBACKS", "ClosureCall", "ReturnSignal", "compiled_regex"]
+__all__ = ["CONSTANTS", "ReturnSignal", "compiled_regex"]
 
 CONSTANTS: dict[str, Value] = {
     "QUERY": 1,
@@ -537,172 +535,7 @@ def iterate(value: Value, count: int) -> Iterable[Value]:
     return ((first, second, *surplus) for first, second in pairs)
 
 
-# --- calls ---------------------------------------------------------------------------------------------------------
-
-
-class ClosureCall:
-    """A call of a closure in the place of a method: as a property of a thing, or as a method of a type, which gets
-    what it is called on as its first argument."""
-
-    __slots__ = ("closure", "takes", "this")
-
-    def __init__(self, closure: Closure, this: tuple[Value, ...] = ()) -> None:
-        self.closure = closure
-        self.this = this
-        self.takes = len(closure.code.params) - len(this)
-
-    def check(self, index: int, value: Value) -> Value:
-        return value
-
-    def accept(self, index: int, thunk: Callable[[], Value]) -> Value:
-        """An argument that the caller didn't evaluate: evaluated here, if the closure takes it."""
-        return thunk() if index < self.takes else None
-
-    def lock(self, receiver: Value) -> None:
-        pass
-
-    unlock = lock
-
-    def run(self, ctx: Context, receiver: Value, *arguments: Value) -> Value:
-        return self.closure.call(ctx, *self.this, *arguments)
-
-
-def _property_call(ctx: Context, thing: Thing, name: str) -> Any:
-    props = thing.props
-    if name not in props:
-        return None
-    value = props[name]
-    if type(value) is Closure:
-        return ClosureCall(value)
-    raise TypeFailed(f"the property {name} is no closure: {describe(value)} can't be called")
-
-
-def _instance_call(ctx: Context, thing: Instance, name: str) -> Any:
-    position = thing.kind.positions.get(name)
-    if position is not None:
-        value = thing.props[position]
-        if type(value) is Closure:
-            return ClosureCall(value)
-        raise TypeFailed(f"the property {name} is no closure: {describe(value)} can't be called")
-    method = thing.kind.methods.get(name)
-    return None if method is None else thing.kind.method_call(method, thing)
-
-
-def _closure_call(ctx: Context, closure: Closure, name: str) -> Any:
-    return ClosureCall(closure) if name == "call" else None
-
-
-FALLBACKS: dict[type, Callable[[Context, Any, str], Any]] = {
-    Thing: _property_call,
-    Instance: _instance_call,
-    Closure: _closure_call,
-}
-"""What `value.name(…)` means where `name` is no built-in method of the value: a callee such as `ClosureCall`, or
-None."""
-
-
-def find_method(ctx: Context, receiver: Value, table: dict[type, Method], name: str, count: int) -> Any:
-    """What `receiver.name(…)` calls: checks the receiver, the number of arguments, and that a method that mutates
-    may. `table` is the registry's entry for the name."""
-    method = table.get(type(receiver))
-    if method is None or method.alias:
-        fallback = FALLBACKS.get(type(receiver))
-        callee = fallback(ctx, receiver, name) if fallback is not None else None
-        if callee is not None:
-            return callee
-        if method is None:
-            raise LookupFailed(f"{describe(receiver)} has no method {name}()")
-    if count < method.least or (method.most is not None and count > method.most):
-        method.check_count(count)
-    if method.mutates:
-        ctx.allow(receiver)
-    return method
-
-
-def call_method(ctx: Context, receiver: Value, table: dict[type, Method], name: str, *arguments: Value) -> Value:
-    """`receiver.name(arguments)` where evaluating the arguments can neither fail nor change anything."""
-    method = table.get(type(receiver))
-    if method is None or method.alias:
-        callee = find_method(ctx, receiver, table, name, len(arguments))
-        if callee is not method:
-            return callee.run(ctx, receiver, *arguments)
-    assert method is not None
-    count = len(arguments)
-    if count < method.least or (method.most is not None and count > method.most):
-        method.check_count(count)
-    if method.mutates:
-        ctx.allow(receiver)
-    for index, argument in enumerate(arguments):
-        classes = method.classes(index)
-        if classes is not None and type(argument) not in classes:
-            method.refuse(index, argument)
-    return method.run(ctx, receiver, *arguments)
-
-
-class FunctionCall:
-    """A call of an early name: an alias, found after everything else."""
-
-    __slots__ = ("function", "takes")
-
-    def __init__(self, function: Any) -> None:
-        self.function = function
-        self.takes = 1 << 30
-
-    def check(self, index: int, value: Value) -> Value:
-        return self.function.check(index, value)
-
-    def accept(self, index: int, thunk: Callable[[], Value]) -> Value:
-        return self.function.accept(index, thunk)
-
-    def lock(self, receiver: Value) -> None:
-        pass
-
-    unlock = lock
-
-    def run(self, ctx: Context, receiver: Value, *arguments: Value) -> Value:
-        return self.function.run(ctx, *arguments)
-
-
-def find_function(ctx: Context, name: str, count: int) -> Any:
-    """What `name(…)` calls where `name` is no built-in function: a type or enum, a procedure, a variable that holds
-    a closure, or an early name."""
-    scope = ctx.scope
-    definition = scope.types.get(name) or scope.enums.get(name)
-    if definition is not None:
-        return definition.as_function(ctx, count)
-    procedure = scope.procedures.get(name)
-    if procedure is not None:
-        return ClosureCall(procedure.closure)
-    for frame in reversed(ctx.frames):
-        if name in frame:
-            value = frame[name]
-            if type(value) is Closure:
-                return ClosureCall(value)
-            raise TypeFailed(f"the variable {name} is no closure: {describe(value)} can't be called")
-    module = ctx.engine.modules.get(name)
-    if module is not None:
-        return module.as_function(ctx, count)
-    function = FUNCTIONS.get(name)
-    if function is not None and scope.kind in function.scopes:
-        function.check_count(count)
-        return FunctionCall(function)
-    if function is not None:
-        raise LookupFailed(f"the function {name}() does not exist in {scope.title}")
-    raise LookupFailed(f"there is no function {name}()")
-
-
-def wrong_scope(ctx: Context, name: str) -> NoReturn:
-    raise LookupFailed(f"the function {name}() does not exist in {ctx.scope.title}")
-
-
-def require_right(ctx: Context, function: Function) -> None:
-    """ForbiddenError unless the caller has the right that the function asks for on the scope."""
-    require(ctx.caller.user, ctx.scope, function.right)  # type: ignore[arg-type]
-
-
-def wrong_count(name: str, count: int) -> NoReturn:
-    FUNCTIONS[name].check_count(count)
-    raise NumArgumentsError(f"{name}() does not take {count} arguments")
+# --- roots and results ------------------------------------------------------------------------------------------------
 
 
 def root(ctx: Context) -> Thing:

@@ -101,8 +101,9 @@ def _mod_type_add(replay: Replay, _: Any, made: dict[str, Any]) -> None:
         return
     definition = define(type_, made["name"], _written(made["spec"]))
     assert definition is not None
-    instances = stored_instances(replay.home, type_)
-    add_field(type_, made["name"], definition, replay.value(made.get("dval")), instances)
+    value = replay.value(made.get("dval"))
+    instances = stored_instances(replay.home, type_)  # those in the value, new ones too, get the field like all others
+    add_field(type_, made["name"], definition, value, instances)
     touched(replay.home, instances)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import LookupFailed, NumArgumentsError, OperationError, TypeFailed
 from engine.functions.registry import type_name
-from engine.language.runtime import ClosureCall, describe
+from engine.language.callees import ClosureCall
+from engine.language.runtime import describe
 from engine.limits import MAX_COPIED_THINGS
 from engine.quota import check_new_thing
 from engine.snapshot import pack

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import NumArgumentsError
 from engine.functions.registry import METHODS, Method, method
-from engine.language.runtime import FALLBACKS, ClosureCall
+from engine.language.callees import FALLBACKS, ClosureCall
 from engine.result import Result, shows
 from engine.snapshot import Tree
 from engine.types.enum import Member

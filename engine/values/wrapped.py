@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import LanguageError, LookupFailed, NumArgumentsError, OperationError, TypeFailed
 from engine.functions.registry import method, register_kind, type_name
-from engine.language.runtime import FALLBACKS, ClosureCall, checked_deep
+from engine.language.callees import FALLBACKS, ClosureCall
+from engine.language.runtime import checked_deep
 from engine.replay import Replay, unpacks
 from engine.result import Result, shows
 from engine.snapshot import PACK, Tree, packs
