@@ -17,7 +17,8 @@ from server import native
 from server.contracts import Form, Tree
 from server.jsonvalues import encode
 
-__all__ = ["BINARY_FRAME", "EVENT_METHODS", "JSON_RPC", "PACKAGE", "binary_frame", "farewell", "pack", "text_frame"]
+__all__ = ["BINARY_FRAME", "EVENT_METHODS", "JSON_RPC", "PACKAGE", "binary_frame", "farewell", "pack",
+           "pack_event", "text_frame"]  # fmt: skip
 
 EVENT_METHODS: Final = {
     native.NODE_STATUS: "node.status",
@@ -49,6 +50,33 @@ def pack(tree: Tree) -> bytes:
         return _pack_bytes(tree)
     except (ValueError, OverflowError) as error:
         raise ResultTooLarge(f"the value can't be sent: {error}") from None
+
+
+def pack_event(tree: Tree) -> bytes:
+    """The tree of an event as MessagePack. Text that is no UTF-8 goes out as bin: a client that can't decode an event
+    would not get those that came with it either."""
+    try:
+        return _pack_utf8(tree)
+    except UnicodeEncodeError:
+        return pack(_decodable(tree))
+
+
+def _decodable(tree: Tree) -> Tree:
+    if isinstance(tree, str):
+        return tree if tree.isascii() or _is_utf8(tree) else tree.encode("utf-8", "surrogateescape")
+    if isinstance(tree, dict):
+        return {name: _decodable(value) for name, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [_decodable(item) for item in tree]
+    return tree
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 # --- WebSocket frames (RFC 6455, section 5.2), unmasked and whole, as a server sends them -----------------------------
@@ -86,14 +114,14 @@ class _Package:
     """A native package, as TCP carries it."""
 
     def event(self, kind: int, data: Tree) -> bytes:
-        return native.package(native.EVENT_ID, kind, pack(data))
+        return native.package(native.EVENT_ID, kind, pack_event(data))
 
 
 class _BinaryFrame:
     """A native package in a binary WebSocket frame of its own."""
 
     def event(self, kind: int, data: Tree) -> bytes:
-        return binary_frame(native.package(native.EVENT_ID, kind, pack(data)))
+        return binary_frame(native.package(native.EVENT_ID, kind, pack_event(data)))
 
 
 class _JsonRpc:
