@@ -35,4 +35,6 @@ def list_(ctx: Context, *arrays: Value) -> Value:
 def closure(ctx: Context, source: Closure | str = "||nil") -> Closure:
     if isinstance(source, Closure):
         return source
-    return Closure.from_source(source, ctx.scope.kind)
+    made = Closure.from_source(source, ctx.scope.kind)
+    made.code.check_regexes()
+    return made

@@ -71,6 +71,7 @@ class Calls(Statements):
             return build
 
         built: list[ast.expr] = []
+        assigned = set(self.assigned)
         if locking:
             self.emit(ast.Expr(py_method(callee, "lock", receiver)))
 
@@ -82,9 +83,8 @@ class Calls(Statements):
 
             self.guarded(evaluate, [ast.Expr(py_method(callee, "unlock", receiver))])
         else:
-            assigned = set(self.assigned)
             built = self.in_order([argument(index) for index in range(len(arguments))])
-            self.assigned = assigned  # an argument that is not taken assigns nothing
+        self.assigned = assigned  # an argument that is not taken assigns nothing
         return py_method(callee, "run", CTX, receiver, *built)
 
     def _takes(self, callee: ast.expr, index: int) -> ast.expr:

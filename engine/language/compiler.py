@@ -126,7 +126,10 @@ class Unit:
         code = ClosureCode(tuple(literal.params), self.text[literal.start : literal.end], literal.has_effects)
         name = f"c{len(self.codes)}"
         self.codes.append((code, name))
+        before = len(self.codes)
         _Function(self, name, literal).compile_body(literal.body)
+        if len(self.codes) > before:
+            code.scope = self.scope
         return code
 
     def finish(self) -> list[Callable[..., Any]]:

@@ -24,15 +24,18 @@ class ClosureCode:
 
     `run(ctx, *arguments)` is the generated function; missing arguments are nil, surplus ones must not be given.
     `source` is the text from the first `|` on, as written. `has_effects`: its text, on its own, needs a change.
+    `scope` is the kind of scope that it was compiled for, None where there is no closure literal in it.
     """
 
-    __slots__ = ("_checked", "_compact", "_doc", "has_effects", "params", "run", "source")
+    __slots__ = ("_checked", "_compact", "_doc", "_kept", "has_effects", "params", "run", "scope", "source")
 
     def __init__(self, params: tuple[str, ...], source: str, has_effects: bool) -> None:
         self.params = params
         self.source = source
         self.has_effects = has_effects
         self.run: Callable[..., Any] = _not_compiled
+        self.scope: str | None = None
+        self._kept: ClosureCode | None = None
         self._compact: str | None = None
         self._doc: str | None = None
         self._checked = "/" not in source  # then there is no regex in it
@@ -61,6 +64,20 @@ class ClosureCode:
 
             self._compact = compact(self.source)
         return self._compact
+
+    @property
+    def kept(self) -> ClosureCode:
+        """The code of a closure that is stored: one in which closure literals are compact too, as they are when it is
+        compiled from the log."""
+        if self.scope is None:
+            return self
+        if self._kept is None:
+            from engine.language.compiler import compile_closure
+
+            if self.compact == self.source:
+                return self
+            self._kept = compile_closure(self.compact, self.scope)
+        return self._kept
 
     def check_regexes(self) -> None:
         """ValueError where a regex in it is wrong: a stored closure is not to fail only when it is called."""
@@ -95,7 +112,7 @@ class Closure:
         from engine.language.compiler import compile_closure
 
         closure = cls(compile_closure(source, scope))
-        closure.stored = True
+        closure.detach()
         return closure
 
     @property
@@ -107,6 +124,12 @@ class Closure:
         """It is put somewhere where it stays. ValueError where a regex in it is wrong."""
         if not self.stored:
             self.code.check_regexes()
+            self.detach()
+
+    def detach(self) -> None:
+        """It is no longer a part of the query's text."""
+        if not self.stored:
+            self.code = self.code.kept
             self.stored = True
 
     def check_effects(self, ctx: Context) -> None:

@@ -31,7 +31,7 @@ def _agrees(value: Value, array: Array) -> bool:
     if kind is bytes:
         return str not in map(type, array)
     if kind is int or kind is float:
-        return bool(-EXACT <= value <= EXACT)
+        return bool(-EXACT < value < EXACT)
     return kind not in EQUAL
 
 
@@ -97,7 +97,7 @@ def _key(value: Value, depth: int) -> Any:
     """What is equal, to Python, for values that are equal to the language; `_NO_KEY` where there is nothing such."""
     kind = type(value)
     if kind is int or kind is float:
-        return value if -EXACT <= value <= EXACT else _NO_KEY
+        return value if -EXACT < value < EXACT else _NO_KEY
     if kind is bytes:
         return decoded(value)
     if kind is tuple and depth < _MAX_DEPTH:

@@ -37,7 +37,7 @@ def _item_set(value: Set) -> tuple[Value, ...]:
 
 
 def _detached(value: Closure) -> Closure:
-    value.stored = True
+    value.detach()
     return value
 
 

@@ -17,7 +17,7 @@ from tests.lists.model import Items, Step, lists, steps
 
 Query = Callable[..., Any]
 
-fast = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+fast = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 
 
 def expected(step: Step, model: Items) -> tuple[Any, type[Exception] | None]:
@@ -68,7 +68,7 @@ def test_stored_lists_and_their_jobs(outcome: Query, start: Items, program: list
         assert exact(before) == exact(model)
 
 
-@fast
+@settings(parent=fast, max_examples=20)
 @given(lists, st.lists(steps, max_size=8))
 def test_replay(start: Items, program: list[Step]) -> None:
     live, copy = Engine(seed=1), Engine(seed=1)
@@ -78,6 +78,7 @@ def test_replay(start: Items, program: list[Step]) -> None:
     replay = Replay(copy)
     for code, variables in ((".l = s; nil", {"s": start}), *((step.code, step.variables) for step in program)):
         done = live.query(caller, "//stuff", code.replace("LIST", ".l"), variables)
+        assert done.change is not None
         replay.apply(done.change.packed)
     kept, made = (engine.collections["stuff"].root.props["l"] for engine in (live, copy))
     assert exact(kept) == exact(made)
