@@ -80,9 +80,9 @@ class Lab:
         return self._pool.submit(run, *arguments, **options).result()
 
     @contextmanager
-    def targets(self) -> Iterator[list[Target]]:
+    def targets(self, *, exact_memory: bool = False) -> Iterator[list[Target]]:
         """Our server, fresh; the bare one; and the other one, if there is one."""
-        with serve() as ours, baseline() as bare:
+        with serve(exact_memory=exact_memory) as ours, baseline(exact_memory=exact_memory) as bare:
             yield [ours, bare, *([] if self.other is None else [self.other])]
 
     def say(self, text: str) -> None:

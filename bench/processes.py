@@ -18,6 +18,11 @@ from typing import IO
 __all__ = ["HOST", "Target", "against", "baseline", "cpu_seconds", "resident_bytes", "serve", "started"]
 
 HOST = "127.0.0.1"
+
+EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""Settings of the C library with which memory that is freed goes back to the system. By default some of it stays: what
+a login took for hashing the password would hide what thousands of connections take."""
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -52,7 +57,10 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def _process(command: list[str], environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], IO[bytes]]]:
+def _process(command: list[str], exact_memory: bool = False) -> Iterator[tuple[subprocess.Popen[str], IO[bytes]]]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVETHINGS_")}
+    if exact_memory:
+        environment |= EXACT_MEMORY
     with TemporaryFile() as errors:
         process = subprocess.Popen(
             [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -76,31 +84,30 @@ def _first_line(process: subprocess.Popen[str], errors: IO[bytes]) -> str:
 
 
 @contextmanager
-def serve(data: Path | None = None) -> Iterator[Target]:
+def serve(data: Path | None = None, *, exact_memory: bool = False) -> Iterator[Target]:
     """Our server, as a process of its own, on a folder (default: an empty one that is removed afterwards)."""
-    with started(data) as (target, _):
+    with started(data, exact_memory=exact_memory) as (target, _):
         yield target
 
 
 @contextmanager
-def started(data: Path | None = None) -> Iterator[tuple[Target, float]]:
+def started(data: Path | None = None, *, exact_memory: bool = False) -> Iterator[tuple[Target, float]]:
     """The same, with the seconds from the start of the process to the line that says it is ready."""
     with TemporaryDirectory(prefix="livethings-bench-") as folder:
         tcp, ws, http = _free_ports(3)
         command = ["-m", "server.cli", "serve", "--data-dir", str(data or folder)]
         command += ["--tcp-port", str(tcp), "--ws-port", str(ws), "--http-port", str(http), "--log-level", "error"]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LIVETHINGS_")}
         began = time.perf_counter()
-        with _process(command, environment) as (process, errors):
+        with _process(command, exact_memory) as (process, errors):
             _first_line(process, errors)
             took = time.perf_counter() - began
             yield Target("livethings", native=tcp, websocket=ws, pid=process.pid), took
 
 
 @contextmanager
-def baseline() -> Iterator[Target]:
+def baseline(*, exact_memory: bool = False) -> Iterator[Target]:
     """The bare server (`bench.baseline`)."""
-    with _process(["-m", "bench.baseline"], dict(os.environ)) as (process, errors):
+    with _process(["-m", "bench.baseline"], exact_memory) as (process, errors):
         ports = json.loads(_first_line(process, errors))
         yield Target("baseline", pid=process.pid, **ports)
 

@@ -64,13 +64,15 @@ def _taken(target: Target, before: int, count: int, held: list[Client] | list[Cl
     return taken / count
 
 
-PLAIN = "{name: `name {i}`, at: i, score: i * 0.5, done: false}"
+FIELDS = "{name: `name {i}`, at: i, score: i * 0.5, done: false}"
+TYPE = "set_type('Row', {name: 'str', at: 'int', score: 'float', done: 'bool'});"
 
 
 def thing_bytes(target: Target, code: str, count: int, settle: float) -> float:
     """Bytes of a stored thing; `code` makes one, from `i`."""
     assert target.pid is not None
     client = Client(target)
+    client.query(TYPE)
     before = 0
     size = min(CHUNK, count)
     chunks = count // size
@@ -101,20 +103,20 @@ def dict_bytes(count: int) -> float:
 def rows(lab: Lab) -> Iterator[Row]:
     sizes = lab.sizes
     for websocket in (False, True):
-        with lab.targets() as (ours, bare, *_):
+        with lab.targets(exact_memory=True) as (ours, bare, *_):
             mine = lab.load(connection_bytes, ours, websocket, sizes.connections, sizes.settle)
             base = lab.load(connection_bytes, bare, False, sizes.connections, sizes.settle)
         name = f"memory of a connection, {'WebSocket' if websocket else 'TCP'}"
         yield Row(name, "bytes", {"livethings": mine, "baseline": base}, _ratio(mine, base))
-    with serve() as ours:
+    with serve(exact_memory=True) as ours:
         mine = lab.load(watch_bytes, ours, sizes.watching, sizes.watches, sizes.settle)
     yield Row("memory of a watch", "bytes", {"livethings": mine})
-    with serve() as ours:
-        mine = lab.load(thing_bytes, ours, PLAIN, sizes.things, sizes.settle)
     base = lab.load(dict_bytes, sizes.things)
-    note = "baseline: a Python dict"
-    yield Row("memory of a thing, four properties", "bytes", {"livethings": mine, "baseline": base}, _ratio(mine, base),
-              note=note)  # fmt: skip
+    for what, code in (("thing", FIELDS), ("typed thing", f"Row{FIELDS}")):
+        with serve(exact_memory=True) as ours:
+            mine = lab.load(thing_bytes, ours, code, sizes.things, sizes.settle)
+        yield Row(f"memory of a {what}, four properties", "bytes", {"livethings": mine, "baseline": base},
+                  _ratio(mine, base), note="baseline: a Python dict")  # fmt: skip
 
 
 def _ratio(mine: float, base: float) -> dict[str, float]:

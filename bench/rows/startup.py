@@ -85,10 +85,10 @@ def rows(lab: Lab) -> Iterator[Row]:
         with sqlite3.connect(folder / "livethings.db") as connection:
             (stored,) = connection.execute("SELECT count(*) FROM things").fetchone()
         lab.say(f"made a store: {stored:,} things in its state, {count - stored:,} in its log")
-        with serve() as empty:
+        with serve(exact_memory=True) as empty:
             assert empty.pid is not None
             before = resident_bytes(empty.pid)
-        with started(folder) as (server, seconds):
+        with started(folder, exact_memory=True) as (server, seconds):
             assert server.pid is not None
             taken = resident_bytes(server.pid) - before
         base_seconds, base_bytes = lab.load(bare_load, folder)

@@ -39,6 +39,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, set[str]]:
         "memory of a connection, WebSocket",
         "memory of a watch",
         "memory of a thing, four properties",
+        "memory of a typed thing, four properties",
         "start with 3,000 things",
         "build 1,000 things",
     ],
