@@ -24,6 +24,10 @@ format: $(READY)
 bench: $(READY)          ## print the benchmarks' tables
 	$(BIN)/python -m bench
 
+docs: $(READY)           ## renew what is generated from the code
+	$(BIN)/python -m engine.functions.reference > $(VENV)/functions.md
+	mv $(VENV)/functions.md docs/functions.md
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

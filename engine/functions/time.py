@@ -117,14 +117,16 @@ def _by_format(cls: type[Moment], text: str, pattern: str, zone: str) -> Moment:
     return cls(seconds, kept, offset)
 
 
-_ARGUMENTS = ", ".join(f"{name}?: lazy any" for name in ("moment", "b", "c", "d", "e", "f", "g"))
+_ARGUMENTS = ", ".join(
+    f"{name}?: lazy any" for name in ("year_or_moment", "month_or_format", "day", "hour", "minute", "second", "zone")
+)
 
 
 @function(
     "datetime",
     _ARGUMENTS,
     runs_code=True,
-    doc="A moment that results show as text: now, from seconds, a text (and its format), or year, month, day, ….",
+    doc="A moment that results show as text: now, or from seconds, a text (and its format), or its parts and a zone.",
     example="datetime(2020, 1, 31, 'Europe/Amsterdam')",
 )
 def datetime_(ctx: Context, *arguments: Thunk) -> Moment:

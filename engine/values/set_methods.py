@@ -174,8 +174,8 @@ _ABSENT = object()
     "reduce",
     "closure: closure, initial?: any",
     locks=True,
-    doc="What is left after a closure took the result so far and each thing; the result begins as an initial value, or"
-    " as one of the things.",
+    doc="Folds the things into one value with a closure that takes what it gave last, a thing and its id; begins with"
+    " an initial value, or with one of the things.",
     example="set({age: 6}, {age: 7}).reduce(|sum, thing| sum + thing.age, 0)",
 )
 def reduce(ctx: Context, target: Set, closure: Closure, initial: Value = _ABSENT) -> Value:

@@ -56,7 +56,8 @@ def find(ctx: Context, thing: Thing, closure: Closure, alternative: Callable[[],
     "rename",
     "key: str, new: str",
     alias=True,
-    doc="Gives a property another name, in place of a property that has it.",
+    doc="Gives a property another name, in place of a property that has it; the query becomes a change if the thing is"
+    " stored.",
     example="{nme: 'Iris'}.rename('nme', 'name')",
 )
 def rename_over(ctx: Context, thing: Thing, key: str, new: str) -> None:
@@ -78,7 +79,7 @@ def rename_over(ctx: Context, thing: Thing, key: str, new: str) -> None:
     "unset",
     "key: str",
     alias=True,
-    doc="Removes a property, if there is one.",
+    doc="Removes a property, if there is one; the query becomes a change if the thing is stored.",
     example="{name: 'Iris', age: 6}.unset('age')",
 )
 def unset(ctx: Context, thing: Thing, key: str) -> None:
