@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import Any
 
 from engine.functions.registry import FUNCTIONS
 from engine.language import nodes as n
@@ -17,21 +18,18 @@ MAX_BLOCKS = 12
 def stored_temporaries(statements: Sequence[ast.AST], first: int) -> set[str]:
     """The temporaries from number `first` on that the statements assign, inner functions left out."""
     found: set[str] = set()
-    stack: list[ast.AST] = list(statements)
+    stack: list[Any] = list(statements)
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.FunctionDef | ast.Lambda):
-            continue
-        if (
-            isinstance(node, ast.Name)
-            and isinstance(node.ctx, ast.Store)
-            and node.id[0] == "t"
-            and node.id[1:].isdigit()
-        ):
-            if int(node.id[1:]) >= first:
-                found.add(node.id)
-            continue
-        stack.extend(ast.iter_child_nodes(node))
+        kind = type(node)
+        if kind is list:
+            stack += node
+        elif kind is ast.Name:
+            name = node.id
+            if type(node.ctx) is ast.Store and name[0] == "t" and name[1:].isdigit() and int(name[1:]) >= first:
+                found.add(name)
+        elif kind is not ast.FunctionDef and kind is not ast.Lambda and isinstance(node, ast.AST):
+            stack += node.__dict__.values()
     return found
 
 

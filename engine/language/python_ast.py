@@ -40,16 +40,19 @@ FRAME = py_name("v")
 NIL = py_const(None)
 
 
+POSITION = {"lineno": 1, "end_lineno": 1, "col_offset": 0, "end_col_offset": 0}
+
+
 def locate(root: ast.AST) -> None:
     """Give every node a position: generated code has one line."""
-    stack = [root]
+    position = POSITION
+    stack: list[Any] = [root]
     while stack:
         node = stack.pop()
-        if "lineno" in node._attributes:
-            node.lineno = node.end_lineno = 1  # type: ignore[attr-defined]
-            node.col_offset = node.end_col_offset = 0  # type: ignore[attr-defined]
-        for value in node.__dict__.values():
-            if type(value) is list:
-                stack.extend(item for item in value if isinstance(item, ast.AST))
-            elif isinstance(value, ast.AST):
-                stack.append(value)
+        if type(node) is list:
+            stack += node
+        elif isinstance(node, ast.AST):
+            fields = node.__dict__
+            if "lineno" not in fields:  # some are in several places
+                stack += fields.values()
+                fields.update(position)
