@@ -29,7 +29,7 @@ def to_float(ctx: Context, value: Value = 0) -> float:
     return as_float(value) if convert is None else convert(value)
 
 
-@function("bool", "value?: any", doc="Is a value true? False without one.", example="bool('text')")
+@function("bool", "value?: any", doc="True or false for a value, false without one.", example="bool('text')")
 def to_bool(ctx: Context, value: Value = None) -> bool:
     return bool(value)
 
