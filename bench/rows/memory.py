@@ -6,19 +6,20 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench.client import Client
 from bench.lab import Lab
 from bench.limits import raise_open_files
 from bench.processes import Target, resident_bytes, serve
+from bench.stores import THING, TYPED, make_store
 from bench.table import Row
 
 __all__ = ["rows"]
 
 WARM = 8
 """One in so many comes before, uncounted: it fills the memory that the start of the process has left free."""
-
-CHUNK = 1000
 
 
 def connection_bytes(target: Target, websocket: bool, count: int, settle: float) -> float:
@@ -64,30 +65,6 @@ def _taken(target: Target, before: int, count: int, held: list[Client] | list[Cl
     return taken / count
 
 
-FIELDS = "{name: `name {i}`, at: i, score: i * 0.5, done: false}"
-TYPE = "set_type('Row', {name: 'str', at: 'int', score: 'float', done: 'bool'});"
-
-
-def thing_bytes(target: Target, code: str, count: int, settle: float) -> float:
-    """Bytes of a stored thing; `code` makes one, from `i`."""
-    assert target.pid is not None
-    client = Client(target)
-    client.query(TYPE)
-    before = 0
-    size = min(CHUNK, count)
-    chunks = count // size
-    warm = max(1, chunks // WARM)
-    for number in range(1, 1 + warm + chunks):
-        client.query(f".things{number} = range({number * size}, {(number + 1) * size}).map(|i| {code}); nil;")
-        if number == warm:
-            time.sleep(settle)
-            before = resident_bytes(target.pid)
-    time.sleep(settle)
-    taken = resident_bytes(target.pid) - before
-    client.close()
-    return taken / (chunks * size)
-
-
 def dict_bytes(count: int) -> float:
     """Bytes of a plain Python dict of the same."""
 
@@ -112,11 +89,20 @@ def rows(lab: Lab) -> Iterator[Row]:
         mine = lab.load(watch_bytes, ours, sizes.watching, sizes.watches, sizes.settle)
     yield Row("memory of a watch", "bytes", {"livethings": mine})
     base = lab.load(dict_bytes, sizes.things)
-    for what, code in (("thing", FIELDS), ("typed thing", f"Row{FIELDS}")):
-        with serve(exact_memory=True) as ours:
-            mine = lab.load(thing_bytes, ours, code, sizes.things, sizes.settle)
+    for what, code in (("thing", THING), ("typed thing", TYPED)):
+        mine = _thing_bytes(lab, code)
         yield Row(f"memory of a {what}, four properties", "bytes", {"livethings": mine, "baseline": base},
                   _ratio(mine, base), note="baseline: a Python dict")  # fmt: skip
+
+
+def _thing_bytes(lab: Lab, code: str) -> float:
+    """Bytes of a stored thing, after a start, which leaves nothing behind but the things."""
+    count = lab.sizes.things
+    with TemporaryDirectory(prefix="livethings-bench-") as folder:
+        lab.load(make_store, Path(folder), count, code)
+        with serve(exact_memory=True) as empty, serve(Path(folder), exact_memory=True) as full:
+            assert empty.pid is not None and full.pid is not None
+            return (resident_bytes(full.pid) - resident_bytes(empty.pid)) / count
 
 
 def _ratio(mine: float, base: float) -> dict[str, float]:

@@ -12,44 +12,10 @@ from tempfile import TemporaryDirectory
 
 from bench.lab import Lab
 from bench.processes import ROOT, resident_bytes, serve, started
+from bench.stores import THING, make_store
 from bench.table import Row
-from engine.engine import Engine
-from engine.store import SqliteStore
-from engine.users import User
 
 __all__ = ["rows"]
-
-CHUNK = 1000
-THING = "{name: `name {i}`, at: i, score: i * 0.5, done: false}"
-
-
-class _Admin:
-    """A caller."""
-
-    subscriber = None
-
-    def __init__(self, user: User) -> None:
-        self.user: User | None = user
-
-
-def make_store(folder: Path, count: int) -> None:
-    """A store with so many things of four small properties, in lists of a thousand."""
-    store = SqliteStore.open(folder, create=True)
-    engine = Engine()
-    engine.open(store)
-
-    chunks = max(10, count // CHUNK)
-    size = count // chunks
-    for number in range(chunks):
-        code = f".things{number} = range({number * size}, {(number + 1) * size}).map(|i| {THING}); nil;"
-        outcome = engine.query(_Admin(engine.users["admin"]), "//stuff", code)
-        if outcome.error is not None or outcome.change is None:
-            raise RuntimeError(f"things can't be made: {outcome.error}")
-        store.write_batch(outcome.change.id, [outcome.change.packed], time.time())
-        if number == chunks * 9 // 10 - 1:
-            store.write_checkpoint(engine.checkpoint())
-    store.close()
-
 
 BARE = """
 import sqlite3, sys
@@ -81,7 +47,7 @@ def rows(lab: Lab) -> Iterator[Row]:
     count = lab.sizes.stored
     with TemporaryDirectory(prefix="livethings-bench-") as name:
         folder = Path(name) / "data"
-        lab.load(make_store, folder, count)
+        lab.load(make_store, folder, count, THING)
         with sqlite3.connect(folder / "livethings.db") as connection:
             (stored,) = connection.execute("SELECT count(*) FROM things").fetchone()
         lab.say(f"made a store: {stored:,} things in its state, {count - stored:,} in its log")
