@@ -7,7 +7,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
@@ -31,7 +31,7 @@ from engine.errors import (
 )
 from engine.functions.history import record_commit
 from engine.functions.registry import type_name
-from engine.futures import run_futures, value_of
+from engine.futures import Unfinished, run_futures, value_of
 from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
 from engine.language.cache import QueryCache
@@ -113,6 +113,7 @@ class Engine:
         self.gone_rooms: list[tuple[str, int]] = []  # rooms that are gone since, with their scopes
         self.rights_version = 0  # counts up when somebody may have lost a right
         self.dropped: list[int] = []  # ids of the things of collections deleted since the last checkpoint
+        self.futures = Unfinished()
         self.executing = 0  # odd while a request runs, even otherwise; never the same for two requests
         self.server = ServerScope()
         self.node = NodeScope()
@@ -335,24 +336,29 @@ class Engine:
         ctx.frames.append(frame)
         outcome = self.run_part(ctx, run, changes, code=code)
         if ctx.futures is not None:
-            if outcome.error is None:
-                run_futures(self, ctx, outcome)
-                if ctx.awaited is not None and outcome.error is None:
-                    self._answer_awaited(ctx, outcome)
-            ctx.futures = ctx.awaited = None
-            if ctx.loose is not None:
-                untangle(ctx.loose)
-            self._take_gone(outcome.more[-1] if outcome.more else outcome)
+            self.run_futures(ctx, outcome)
         self.executing += 1
         self.count(self.timer() - began, outcome.error is not None, outcome.change is not None)
         return outcome
 
-    def _answer_awaited(self, ctx: Context, outcome: Outcome) -> None:
-        """The value of the query is that of a future, which ran."""
-        try:
-            outcome.value = result(value_of(ctx.awaited), ctx)
-        except EngineError as failure:
-            outcome.error = untraced(failure)
+    def run_futures(
+        self, ctx: Context, outcome: Outcome, before_change: Callable[[], Outcome | None] | None = None
+    ) -> None:
+        """Run the futures of a query that is over, or drop them if it failed; never raises."""
+        if outcome.error is not None:
+            self.futures.finish(ctx.futures or ())
+            ctx.futures = None
+        else:
+            run_futures(self, ctx, outcome, before_change)
+            if ctx.awaited is not None and outcome.error is None:
+                try:
+                    outcome.value = result(value_of(ctx.awaited), ctx)
+                except Exception as failure:
+                    outcome.error = failed(failure)
+        ctx.awaited = None
+        if ctx.loose is not None:
+            untangle(ctx.loose)
+        self._take_gone(outcome.more[-1] if outcome.more else outcome)
 
     def run_part(
         self, ctx: Context, run: Callable[[Context, dict[str, Any]], Any], changes: bool, *, code: str = ""
@@ -374,15 +380,8 @@ class Engine:
                 ctx.awaited = value
             else:
                 tree = result(value, ctx)
-        except EngineError as failure:
-            error = untraced(failure)
-        except RecursionError:
-            error = OperationError("the query nests its calls too deeply")
-        except MemoryError:
-            error = OperationError("the query needs more memory than there is")
-        except Exception:
-            log.exception("internal error in a query")
-            error = InternalError("the server failed at this query; its log says more")
+        except Exception as failure:
+            error = failed(failure)
         value = None
         if ctx.commit is not None:
             record_commit(ctx, code, None if error is None else error.message)
@@ -407,14 +406,18 @@ class Engine:
             rooms = sorted(self.gone_rooms, key=itemgetter(1))
             outcome.closed_rooms, self.gone_rooms = (outcome.closed_rooms or []) + rooms, []
 
-    def run_due_tasks(self) -> Iterator[Outcome]:
-        """Run the tasks whose time has come, one at each step; the outcome of each, to be announced."""
-        for scope, task in due_tasks(self):
-            if task:  # it may have been cancelled by one before it
-                self.executing += 1
-                outcome = run_task(self, scope, task)
-                self.executing += 1
-                yield outcome
+    def due_tasks(self) -> list[tuple[Any, Any]]:
+        """The tasks whose time has come, each with its scope, the earliest first."""
+        return due_tasks(self)
+
+    def run_task(self, scope: Any, task: Any) -> Outcome | None:
+        """Run a task that was due; None when it is no more, since another one has cancelled it, say."""
+        if scope.tasks.get(task.id) is not task or not 0 < task.start <= self.clock():
+            return None
+        self.executing += 1
+        outcome = run_task(self, scope, task)
+        self.executing += 1
+        return outcome
 
     def count(self, seconds: float, failed: bool, changed: bool) -> None:
         """Count a query that took so long."""
@@ -479,6 +482,7 @@ class Engine:
         dirty = scope.dirty
         for thing_id, _ in change.mutations:
             dirty.add(thing_id)
+        dirty.discard(0)  # in the place of a thing, where a mutation is of none
         if change.next_id != change.first_id:
             dirty.update(range(change.first_id, change.next_id))
         self.garbage.changed(scope, change)
@@ -507,10 +511,17 @@ class Engine:
         return gone
 
 
-def untraced(error: EngineError) -> EngineError:
-    """The error without what would keep the query's values alive."""
-    error.__traceback__ = error.__context__ = error.__cause__ = None
-    return error
+def failed(failure: Exception) -> EngineError:
+    """What to say of what ended a query, without what would keep the query's values alive."""
+    if isinstance(failure, EngineError):
+        failure.__traceback__ = failure.__context__ = failure.__cause__ = None
+        return failure
+    if isinstance(failure, RecursionError):
+        return OperationError("the query nests its calls too deeply")
+    if isinstance(failure, MemoryError):
+        return OperationError("the query needs more memory than there is")
+    log.error("internal error in a query", exc_info=failure)
+    return InternalError("the server failed at this query; its log says more")
 
 
 def procedure_arguments(params: tuple[str, ...], arguments: Any) -> list[Any]:

@@ -1,110 +1,207 @@
 """Running futures after their query (spec/time-and-procedures.md, section 3).
 
 Those created last start first. A future whose closure needs a change gets one of its own, and runs after all that need
-none, in order of starting.
+none, in order of starting. A future that a future creates starts as soon as that one has run.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.context import Context
-from engine.errors import EngineError, OperationError
+from engine.errors import EngineError, MaxQuotaError, OperationError
+from engine.limits import MAX_FUTURES, MAX_FUTURES_PER_CLOSURE
 from engine.users import CHANGE, require
 from engine.values.future import Future
 from engine.values.list import List
+from engine.values.room import Room
 from engine.values.set import Set
-from engine.values.storing import nested
+from engine.values.storing import SCALARS
+from engine.values.task import Task
 from engine.values.thing import Thing
+from engine.values.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from engine.engine import Engine, Outcome
+    from engine.values.closure import ClosureCode
+    from engine.values.thing import Value
 
-__all__ = ["run_futures", "value_of"]
+__all__ = ["Unfinished", "run_futures", "value_of"]
 
 
-def value_of(value: Any) -> Any:
+class Unfinished:
+    """How many futures of a node have not finished yet: in all, and by the code of their `then`."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.by_code: dict[ClosureCode, int] = {}
+
+    def add(self, future: Future) -> None:
+        """There is one more. MaxQuotaError or OperationError when there are too many."""
+        if self.count >= MAX_FUTURES:
+            raise MaxQuotaError(f"a node can have at most {MAX_FUTURES} unfinished futures")
+        if future.then is not None:
+            self.occupy(future.then.code)
+        self.count += 1
+
+    def occupy(self, code: ClosureCode) -> None:
+        """One more will run the code. OperationError when there are too many."""
+        known = self.by_code.get(code, 0)
+        if known >= MAX_FUTURES_PER_CLOSURE:
+            raise OperationError(f"a closure can have at most {MAX_FUTURES_PER_CLOSURE} unfinished futures")
+        self.by_code[code] = known + 1
+
+    def finish(self, futures: Iterable[Future]) -> None:
+        """These have run, or never will."""
+        for future in futures:
+            future.finished = True
+            self.count -= 1
+            if future.then is not None:
+                code = future.then.code
+                self.by_code[code] -= 1
+                if not self.by_code[code]:
+                    del self.by_code[code]
+
+
+def value_of(value: Value) -> Value:
     """The value of a future that ran, or the value itself."""
     while type(value) is Future:
         if value.then is None:
-            return List([nested(value_of(argument)) for argument in value.arguments])
+            return List([value_of(argument) for argument in value.arguments])
         value = value.value
     return value
 
 
-def run_futures(engine: Engine, query: Context, outcome: Outcome) -> None:
-    """Run the futures of a query that succeeded, and those that they create; their outcomes go into `outcome.more`.
-    The first error becomes that of the query."""
-    waiting: list[Future] = []
-    ready: list[Future] = list(query.futures or ())  # the next one to start is the last
-    query.futures = None
-    more: list[Outcome] = []
-    error: EngineError | None = None
-    while (ready and error is None) or waiting:
-        if ready and error is None:
-            future = ready.pop()
-            if future.then is not None and future.then.code.has_effects:
-                waiting.append(future)
-                continue
-        else:
-            future = waiting.pop(0)
-        part, created = _run(engine, query, future)
-        if part is not None:
-            more.append(part)
-            if part.error is not None and error is None:
-                error = part.error
-                part.error = None
-        ready += created
-    outcome.more = more
-    if error is not None:
-        outcome.error = error
+def run_futures(
+    engine: Engine, query: Context, outcome: Outcome, before_change: Callable[[], Outcome | None] | None = None
+) -> None:
+    """Run the futures of a query that succeeded, and those that they create; what they come to goes into
+    `outcome.more`. The first error becomes that of the query: then nothing starts any more.
+
+    `before_change` is called once, before the first change of a future; its outcome precedes that of the future.
+    """
+    futures = _Futures(engine, query, before_change)
+    futures.run()
+    if futures.more:
+        outcome.more = futures.more
+    if futures.error is not None:
+        outcome.error = futures.error
         outcome.value = None
 
 
-def _run(engine: Engine, query: Context, future: Future) -> tuple[Outcome | None, list[Future]]:
-    """Run one future; its outcome, and the futures that it created."""
-    closure = future.then
-    future.done = True
-    if closure is None:
-        return None, []
-    ctx = Context(engine, query.scope, query.caller, query.root)
-    ctx.deep = query.deep
-    ctx.by_request = ctx.is_future = True
-    ctx.task = query.task
-    arguments = future.arguments[: len(closure.code.params)]
-    future.arguments = ()
+class _Futures:
+    """The futures of one query. `ready` are to be started, the last one first; `waiting` wait for their change."""
 
-    def run(ctx: Context, frame: dict[str, Any]) -> Any:
-        if closure.code.has_effects:
-            user = ctx.caller.user
-            assert user is not None
-            require(user, ctx.scope, CHANGE)
-            if any(map(_is_stored, arguments)):
-                raise OperationError("a future that needs a change can't take stored things: pass their ids")
-        future.value = closure.call(ctx, *arguments)
-        return None
+    def __init__(self, engine: Engine, query: Context, before_change: Callable[[], Outcome | None] | None) -> None:
+        self.engine = engine
+        self.query = query
+        self.before_change = before_change
+        self.ready: list[Future] = query.futures or []
+        self.waiting: deque[Future] = deque()
+        self.more: list[Outcome] = []
+        self.error: EngineError | None = None
+        query.futures = None
 
-    part = engine.run_part(ctx, run, closure.code.has_effects)
-    if ctx.loose is not None:
-        query.loose = [*(query.loose or ()), *ctx.loose]
-    return part, list(ctx.futures or ())
+    def run(self) -> None:
+        """Run all of them."""
+        while True:
+            if self.error is not None and self.ready:
+                self.engine.futures.finish(self.ready)
+                self.ready.clear()
+            if self.ready:
+                self.start(self.ready.pop())
+            elif self.waiting:
+                self.run_one(self.waiting.popleft())
+            else:
+                return
+
+    def start(self, future: Future) -> None:
+        """Run a future at once, unless it needs a change."""
+        if future.then is None:
+            self.engine.futures.finish((future,))
+        elif future.then.code.has_effects:
+            try:
+                self.check(future)
+            except EngineError as failure:
+                self.fail(failure)
+                self.engine.futures.finish((future,))
+            else:
+                self.waiting.append(future)
+        else:
+            self.run_one(future)
+
+    def check(self, future: Future) -> None:
+        """ForbiddenError or OperationError when a future must not make a change."""
+        user = self.query.caller.user
+        assert user is not None
+        require(user, self.query.scope, CHANGE)
+        if any(map(_is_stored, future.arguments)):
+            raise OperationError(
+                "a future that needs a change can't take stored things, rooms or tasks: pass their ids"
+            )
+
+    def run_one(self, future: Future) -> None:
+        """Run a future, in a change of its own if it needs one."""
+        closure = future.then
+        assert closure is not None
+        changes = closure.code.has_effects
+        if changes and self.before_change is not None:
+            before = self.before_change()
+            self.before_change = None
+            if before is not None:
+                self.more.append(before)
+        query = self.query
+        ctx = Context(self.engine, query.scope, query.caller, query.root)
+        ctx.deep = query.deep
+        ctx.by_request = ctx.is_future = True
+        ctx.task = query.task
+        arguments, future.arguments = future.arguments, ()
+
+        def run(ctx: Context, frame: dict[str, Any]) -> None:
+            future.value = closure.call(ctx, *arguments)
+
+        part = self.engine.run_part(ctx, run, changes)
+        if ctx.loose is not None:
+            query.loose = [*(query.loose or ()), *ctx.loose]
+        created = ctx.futures or []
+        if part.error is None:
+            self.ready += created
+        else:
+            self.engine.futures.finish(created)
+            self.fail(part.error)
+            part.error = None
+        self.engine.futures.finish((future,))
+        if part.change is not None or part.effects or part.deleted or part.closed_rooms:
+            self.more.append(part)
+
+    def fail(self, error: EngineError) -> None:
+        """Something has failed; the first failure counts."""
+        if self.error is None:
+            error.__traceback__ = error.__context__ = None  # they would keep the query's values alive
+            self.error = error
 
 
-def _is_stored(value: Any) -> bool:
-    """Does a value hold a thing, room or task with an id, at any depth?"""
+def _is_stored(value: Value) -> bool:
+    """Is it, or holds it at any depth, a thing, room or task with an id?"""
     stack = [value]
     seen: set[int] = set()
     while stack:
         value = stack.pop()
-        if getattr(value, "id", 0) and not isinstance(value, str | bytes):
-            return True
-        if id(value) in seen:
+        kind = type(value)
+        if kind in SCALARS or id(value) in seen:
             continue
         seen.add(id(value))
-        if type(value) is List or type(value) is tuple:
+        if kind is List or kind is tuple:
             stack += value
-        elif type(value) is Set:
+        elif kind is Set:
             stack += value.items
-        elif isinstance(value, Thing):
-            stack += value.values()
+        elif kind is Wrapped:
+            stack.append(value.thing)
+        elif kind is Room or kind is Task or isinstance(value, Thing):
+            if value.id:
+                return True
+            if isinstance(value, Thing):
+                stack += value.values()
     return False

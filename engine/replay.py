@@ -71,13 +71,14 @@ class Replay:
     detaches live until its end, because a later mutation of it may attach them again: `kept` holds them.
     """
 
-    __slots__ = ("awaited_tasks", "engine", "home", "kept", "later")
+    __slots__ = ("awaited_tasks", "engine", "home", "kept", "later", "task_places")
 
     def __init__(self, engine: Engine, home: Collection | None = None) -> None:
         self.engine = engine
         self.home: Any = home
         self.kept: list[Any] = []
         self.awaited_tasks: dict[int, Any] = {}  # tasks that were mentioned before they were made
+        self.task_places: dict[int, int] = {}  # where the tasks that were loaded stand in their scope
         self.later: list[Callable[[], None]] = []  # what loading does once all types and enums are there
 
     def apply(self, packed: bytes) -> int:

@@ -1,18 +1,22 @@
-"""Running tasks whose time has come (spec/time-and-procedures.md, section 4)."""
+"""Running tasks whose time has come (spec/time-and-procedures.md, section 4).
+
+The promise: no task is lost, and none is run twice for one time, wherever the server stops. How a run ended is part of
+the change that it made; where it made several, or none, the first of them says that it was interrupted, and one more
+says how it ended (`Task.tree`). What a task that makes no change says in rooms is said with the change that tells its
+end. Tests: tests/tasks/.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from engine.context import Context
-from engine.errors import LanguageError
-from engine.futures import run_futures
+from engine.errors import EngineError, LanguageError, OperationError
 from engine.values.error import Error
 from engine.values.task import Task, forget, note
 
 if TYPE_CHECKING:
     from engine.engine import Engine, Outcome
-    from engine.scopes import Scope
     from engine.users import User
 
 __all__ = ["due_tasks", "run_task"]
@@ -27,76 +31,121 @@ class Owner:
         self.user = user
 
 
-def due_tasks(engine: Engine) -> list[tuple[Scope, Task]]:
-    """The tasks whose time has come, the earliest first."""
+def due_tasks(engine: Engine) -> list[tuple[Any, Task]]:
+    """The tasks whose time has come, each with its scope, the earliest first."""
     now = engine.clock()
     scopes: list[Any] = [engine.server, *engine.collections.values()]
-    due = [(scope, task) for scope in scopes for task in scope.tasks.values() if task and task.start <= now]
+    due = [(scope, task) for scope in scopes for task in scope.tasks.values() if 0 < task.start <= now]
     return sorted(due, key=lambda item: (item[1].start, item[1].id))
 
 
-def run_task(engine: Engine, scope: Scope, task: Task) -> Outcome:
-    """Run a task once, as its owner. How it ended is part of its change, or of one more."""
-    closure = task.closure
-    assert closure is not None
-    arguments = task.arguments
-    ctx = Context(engine, scope, Owner(task.owner), scope.root)
-    ctx.deep = scope.deep
-    ctx.by_request = True
-    ctx.task = task
-    task.again, task.cancelled = None, False
-    failure: list[LanguageError] = []
-    finished: list[bool] = []
+def run_task(engine: Engine, scope: Any, task: Task) -> Outcome:
+    """Run a task once, as its owner."""
+    return _Run(engine, scope, task).outcome()
 
-    def run(ctx: Context, frame: dict[str, Any]) -> None:
+
+class _Run:
+    """One run of a task. `told`: the log knows already that the task is running."""
+
+    def __init__(self, engine: Engine, scope: Any, task: Task) -> None:
+        self.engine = engine
+        self.scope = scope
+        self.task = task
+        self.owner = task.owner
+        self.error: EngineError | None = None
+        self.told = False
+
+    def outcome(self) -> Outcome:
+        """Run it; what it came to."""
+        task, engine = self.task, self.engine
+        closure = task.closure
+        assert closure is not None
+        task.running, task.again, task.cancelled = True, None, False
+        ctx = self.context()
+        ctx.by_request = True
+        ctx.task = task
+        outcome = engine.run_part(ctx, self.run, closure.code.has_effects)
+        if ctx.futures is not None:
+            engine.run_futures(ctx, outcome, self.before_change)
+        self.error = self.error or outcome.error
+        outcome.error = None
+        parts = [outcome, *(outcome.more or ())]
+        if task.running and task.id:
+            parts.append(engine.run_part(self.context(), self.finish, True))
+        task.running = False
+        if self.error is None:
+            engine.counters.tasks_succeeded += 1
+        else:
+            engine.counters.tasks_failed += 1
+        return _joined(parts)
+
+    def context(self) -> Context:
+        ctx = Context(self.engine, self.scope, Owner(self.owner), self.scope.root)
+        ctx.deep = self.scope.deep
+        return ctx
+
+    def run(self, ctx: Context, frame: dict[str, Any]) -> None:
+        """Call the closure; how that ended becomes part of the change, if there is one."""
+        from engine.engine import failed
+
+        task = self.task
+        assert task.closure is not None
         try:
-            closure.call(ctx, task, *arguments)
-        except (LanguageError, RecursionError) as error:
-            error.__traceback__ = None
-            failure.append(error if isinstance(error, LanguageError) else LanguageError(str(error)))
+            task.closure.call(ctx, task, *task.arguments)
+        except Exception as failure:
+            self.error = failed(failure)
+            self.engine.futures.finish(ctx.futures or ())
             ctx.futures = None
-        if ctx.change is not None and not ctx.futures:
-            _finish(engine, scope, task, failure)
-            finished.append(True)
+        if ctx.change is not None:
+            if ctx.futures is None:
+                self.finish(ctx, frame)
+            elif task.id:
+                note(self.scope, task)
+                self.told = True
 
-    outcome = engine.run_part(ctx, run, closure.code.has_effects)
-    if ctx.futures is not None and outcome.error is None:
-        run_futures(engine, ctx, outcome)
-    if isinstance(outcome.error, LanguageError):
-        failure.append(outcome.error)
-    elif outcome.error is not None:
-        failure.append(_as_language(outcome.error))
-    outcome.error = None
-    if not finished:
-        after = Context(engine, scope, Owner(task.owner), scope.root)
+    def before_change(self) -> Outcome | None:
+        """A future is about to make a change: tell the log that the task is running, if it does not know."""
+        if self.told or not self.task.id:
+            return None
 
-        def end(ctx: Context, frame: dict[str, Any]) -> None:
-            _finish(engine, scope, task, failure)
+        def tell(ctx: Context, frame: dict[str, Any]) -> None:
+            note(self.scope, self.task)
 
-        ended = engine.run_part(after, end, True)
-        outcome.more = [*(outcome.more or ()), ended]
-    if failure:
-        engine.counters.tasks_failed += 1
-    else:
-        engine.counters.tasks_succeeded += 1
-    return outcome
+        return self.engine.run_part(self.context(), tell, True)
 
-
-def _as_language(error: Any) -> LanguageError:
-    from engine.errors import OperationError
-
-    return OperationError(error.message)
+    def finish(self, ctx: Context, frame: dict[str, Any]) -> None:
+        """Keep the task, schedule it anew, or delete it."""
+        task, error = self.task, self.error
+        task.running = False
+        if not task.id:
+            return  # it deleted itself
+        if error is None and task.again is None:
+            forget(self.scope, task)
+            return
+        task.start, task.again, task.ran = task.again or 0, None, True
+        if error is not None and not isinstance(error, LanguageError):
+            error = OperationError(error.message)  # no value has the code of an error that can't be caught
+        task.error = None if error is None else Error.caught(error)
+        note(self.scope, task)
 
 
-def _finish(engine: Engine, scope: Scope, task: Task, failure: list[LanguageError]) -> None:
-    """Keep, schedule anew, or delete a task after its run."""
-    if not task.id:
-        return  # it deleted itself
-    again, task.again = task.again, None
-    if not failure and again is None:
-        forget(engine, scope, task)
-        return
-    task.ran = True
-    task.error = Error.caught(failure[0]) if failure else None
-    task.start = again or 0
-    note(engine, scope, task)
+def _joined(parts: list[Outcome]) -> Outcome:
+    """One outcome of several. What is said without a change is said with the next one: it must not be heard before
+    that is durable, or it might be heard twice."""
+    joined: list[Outcome] = []
+    said: Outcome | None = None
+    for part in parts:
+        if said is not None:
+            part.effects = [*(said.effects or ()), *(part.effects or ())] or None
+            part.deleted = [*(said.deleted or ()), *(part.deleted or ())] or None
+            part.closed_rooms = [*(said.closed_rooms or ()), *(part.closed_rooms or ())] or None
+            said = None
+        if part.change is None:
+            said = part
+        else:
+            joined.append(part)
+    if said is not None:
+        joined.append(said)
+    first, *more = joined
+    first.more = more or None
+    return first

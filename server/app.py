@@ -15,6 +15,7 @@ from typing import Any
 from engine.engine import Engine
 from engine.language.compiler import GENERATED
 from engine.store import Committer, Retention, SqliteStore, Store, StoreError
+from server.backups import BackupRunner
 from server.config import Config, ConfigError
 from server.connection import GOING_AWAY, LOGIN
 from server.core import Core
@@ -190,10 +191,12 @@ class App:
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     async def _rounds(self, core: Core) -> None:
+        assert self._store is not None
+        backups = BackupRunner(self._engine, self._store, self._loop)
         while True:
             await asyncio.sleep(1)
-            for outcome in self._engine.run_due_tasks():
-                core.publish(outcome, None, None)
+            await self._run_tasks(core)
+            backups.look()
             behind = self._engine.last_change - self._checkpoint_change
             waited = time.monotonic() - self._checkpoint_at
             if (
@@ -202,6 +205,16 @@ class App:
                 or (behind and waited > CHECKPOINT_TIME)
             ):
                 self._checkpoint()
+
+    async def _run_tasks(self, core: Core) -> None:
+        """Run the tasks that are due, requests being served between them."""
+        for scope, task in self._engine.due_tasks():
+            if core.congested:
+                break  # the others are still due in the next round
+            outcome = self._engine.run_task(scope, task)
+            if outcome is not None:
+                core.publish(outcome, None, None)
+                await asyncio.sleep(0)
 
     def _checkpoint(self) -> None:
         assert self._committer is not None

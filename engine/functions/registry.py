@@ -200,7 +200,14 @@ class Method(Declaration):
     mutates: bool = False  # the receiver must be allowed to change, and is locked while the arguments are evaluated
     locks: bool = False  # the receiver is locked while the arguments are evaluated, though it is not changed
     alias: bool = False  # looked up last: what programs define wins
+    guard: Callable[[Any, Any], None] | None = None  # what it asks of its receiver, before the number of arguments
     takes: int = 1 << 30  # every argument is evaluated
+
+    def wrong_count(self, ctx: Any, receiver: Any, count: int) -> None:
+        """NumArgumentsError, or what the guard raises."""
+        if self.guard is not None:
+            self.guard(ctx, receiver)
+        self.check_count(count)
 
     def lock(self, receiver: Any) -> None:
         """Before arguments are evaluated that could change the receiver."""
@@ -268,14 +275,24 @@ def method(
     mutates: bool = False,
     locks: bool = False,
     alias: bool = False,
+    guard: Callable[[Any, Any], None] | None = None,
 ) -> Callable[[F], F]:
     """Declare a method of one or more kinds of value (`"list|tuple"`); it takes the context, the receiver, the
-    arguments."""
+    arguments. `guard(ctx, receiver)` may raise before the number of arguments is checked; the method calls it too."""
 
     def declare(run: F) -> F:
         for receiver in receivers.split("|"):
             entry = Method(
-                name, _parse(arguments), run, doc, example, receiver=receiver, mutates=mutates, locks=locks, alias=alias
+                name,
+                _parse(arguments),
+                run,
+                doc,
+                example,
+                receiver=receiver,
+                mutates=mutates,
+                locks=locks,
+                alias=alias,
+                guard=guard,
             )
             for cls in KINDS[receiver]:
                 assert cls not in METHODS.setdefault(name, {}), (receiver, name)

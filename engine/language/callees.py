@@ -93,7 +93,7 @@ def find_method(ctx: Context, receiver: Value, table: dict[type, Method], name: 
         if method is None:
             raise LookupFailed(f"{describe(receiver)} has no method {name}()")
     if count < method.least or (method.most is not None and count > method.most):
-        method.check_count(count)
+        method.wrong_count(ctx, receiver, count)
     if method.mutates:
         ctx.allow(receiver)
     return method
@@ -109,7 +109,7 @@ def call_method(ctx: Context, receiver: Value, table: dict[type, Method], name: 
     assert method is not None
     count = len(arguments)
     if count < method.least or (method.most is not None and count > method.most):
-        method.check_count(count)
+        method.wrong_count(ctx, receiver, count)
     if method.mutates:
         ctx.allow(receiver)
     for index, argument in enumerate(arguments):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.encoding import leaf, read_leaf
 from engine.errors import OverflowFailed, TypeFailed, ValueFailed
-from engine.functions.registry import KINDS, method, register_kind, type_name
+from engine.functions.registry import KINDS, METHODS, method, register_kind, type_name
 from engine.language.operators import ORDERED
 from engine.language.runtime import make_thing
 from engine.limits import INT_MAX, INT_MIN
@@ -226,18 +226,19 @@ def moved(value: M, unit: str, count: int) -> M:
     return value.at(seconds_of(year, month, day, *clock, value.zone, value.offset, summer=None, near=fields.offset))
 
 
-@method(BOTH, "move", "unit: lazy str, count: lazy int", doc="The moment a number of years, months, … seconds later.",
+@method(BOTH, "move", "unit: str, count: lazy int", doc="The moment a number of years, months, … seconds later.",
         example="datetime(0).move('days', 7)")  # fmt: skip
-def move(ctx: Context, value: Moment, unit: Any, count: Any) -> Moment:
-    name = unit()
-    if type(name) is not str:
-        raise TypeFailed(f"move() takes str as argument 1, not {type_name(name)}")
-    if name not in UNITS:
-        raise ValueFailed(f"a moment is moved by {', '.join(UNITS)}, not {name[:80]!r}")
-    number = count()
-    if type(number) is not int:
-        raise TypeFailed(f"move() takes int as argument 2, not {type_name(number)}")
+def move(ctx: Context, value: Moment, unit: str, count: Callable[[], Value]) -> Moment:
+    name = checked_unit(unit)
+    number: int = METHODS["move"][Datetime].check_lazy(1, count)
     return moved(value, name, number)
+
+
+def checked_unit(unit: str) -> str:
+    """A unit of time; ValueError when it is none."""
+    if unit in UNITS:
+        return unit
+    raise ValueFailed(f"a unit of time is one of {', '.join(UNITS)}, not {unit[:80]!r}")
 
 
 PARTS = {

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import LookupFailed, MaxQuotaError, NumArgumentsError, OperationError, TypeFailed
-from engine.functions.registry import function, method, register_kind, type_name
+from engine.errors import LanguageError, LookupFailed, NumArgumentsError, OperationError, TypeFailed
+from engine.functions.registry import METHODS, function, method, register_kind, type_name
 from engine.language.runtime import read_variable
-from engine.limits import MAX_FUTURES, MAX_FUTURES_PER_CLOSURE
 from engine.result import Result, shows
 from engine.snapshot import Tree, packs
 from engine.values.closure import Closure
@@ -26,20 +25,20 @@ __all__ = ["Future"]
 
 
 class Future:
-    """A future: the arguments of its closures, and what it came to.
+    """A future: the closure that it runs (`then`), and the arguments.
 
-    `done` when it ran; `value` is then its value. `failed` closures run in the place of a module's failure.
+    `value` is what the closure gave, once the future has `finished`. `otherwise` runs in the place of `then` when a
+    module fails. `arguments` come by reference; a future may be among them.
     """
 
-    __slots__ = ("arguments", "closed", "done", "failed", "then", "value")
+    __slots__ = ("arguments", "finished", "otherwise", "then", "value")
 
-    def __init__(self, arguments: tuple[Value, ...], then: Closure | None) -> None:
+    def __init__(self, arguments: tuple[Value, ...], then: Closure | None = None) -> None:
         self.arguments = arguments
         self.then = then
-        self.failed: Closure | None = None
-        self.closed = then is not None  # it can't be given a `then` any more
-        self.done = False
+        self.otherwise: Closure | None = None
         self.value: Value = None
+        self.finished = False
 
 
 register_kind("future", Future)
@@ -59,77 +58,88 @@ def _pack(value: Future, home: Any, depth: int) -> Tree:
 
 @function(
     "future",
-    "start: lazy any, arguments*: lazy any",
+    "start: any, arguments*: lazy any",
     runs_code=True,
     doc="Code that runs after the query: a closure, or nil with arguments for `then`; the query's answer waits for it.",
     example="future(|| .count += 1)",
 )
-def future(ctx: Context, start: Thunk, *arguments: Thunk) -> Future:
-    first = start()
-    if type(first) is Closure:
-        if len(arguments) > 1:
-            raise NumArgumentsError("future() takes a closure and a list of its arguments")
-        params = first.code.params
-        if arguments:
-            given = arguments[0]()
-            if type(given) is not List and type(given) is not tuple:
-                raise TypeFailed(f"the arguments of a future are a list, not {type_name(given)}")
-            if len(given) != len(params):
-                raise NumArgumentsError(f"the closure has {len(params)} parameters, not {len(given)}")
-            values = tuple(given)
-        else:
-            values = tuple(read_variable(ctx, name) for name in params)
-        made = Future(values, first)
-        _limit(ctx, first)
-    elif first is None:
-        made = Future((None, *(argument() for argument in arguments)), None)
-    elif isinstance(first, Thing):
-        raise _no_module(first)
+def future(ctx: Context, start: Value, *arguments: Thunk) -> Future:
+    if type(start) is Closure:
+        made = Future(_closure_arguments(ctx, start, arguments), start)
+    elif start is None:
+        made = Future((None, *[argument() for argument in arguments]))
+    elif isinstance(start, Thing):
+        raise _no_module(start)
     else:
-        raise TypeFailed(f"future() takes a closure, nil or a thing, not {type_name(first)}")
+        raise TypeFailed(f"future() takes a closure, nil or a thing as argument 1, not {type_name(start)}")
+    ctx.engine.futures.add(made)
     if ctx.futures is None:
         ctx.futures = []
-    if len(ctx.futures) >= MAX_FUTURES:
-        raise MaxQuotaError(f"at most {MAX_FUTURES} futures can run")
     ctx.futures.append(made)
     return made
 
 
-def _no_module(request: Thing) -> Exception:
+def _closure_arguments(ctx: Context, closure: Closure, given: tuple[Thunk, ...]) -> tuple[Value, ...]:
+    """What the parameters of a closure get: the items of a list, or variables of the same names."""
+    params = closure.code.params
+    if not given:
+        return tuple([read_variable(ctx, name) for name in params])
+    if len(given) > 1:
+        raise NumArgumentsError(f"future() takes a closure and a list of its arguments, not {len(given) + 1} arguments")
+    values = given[0]()
+    if type(values) is not List and type(values) is not tuple:
+        raise TypeFailed(f"future() takes the arguments of the closure as a list, not {type_name(values)}")
+    if len(values) != len(params):
+        raise NumArgumentsError(f"the closure of the future takes {len(params)} arguments, not {len(values)}")
+    return tuple(values)
+
+
+def _no_module(request: Thing) -> LanguageError:
+    """What is wrong with a request to a module."""
     if not request.has("module"):
-        return LookupFailed("the request of a future names its module")
+        return LookupFailed("the request of a future has no property module, which names the module")
     name = request.get("module")
     if type(name) is not str:
-        return TypeFailed(f"the name of a module is a str, not {type_name(name)}")
+        return TypeFailed(f"the property module of a request is a str, not {type_name(name)}")
     return LookupFailed(f"there is no module {name[:80]}")
 
 
-def _limit(ctx: Context, closure: Closure) -> None:
-    waiting = sum(1 for other in ctx.futures or () if other.then is not None and other.then.code is closure.code)
-    if waiting >= MAX_FUTURES_PER_CLOSURE:
-        raise OperationError(f"a closure can have at most {MAX_FUTURES_PER_CLOSURE} unfinished futures")
-
-
-@method("future", "then", "closure: lazy any", doc="Runs a closure with the future's values; gives the future.",
-        example="future(nil, 1).then(|none, x| x + 1)")  # fmt: skip
+@method(
+    "future",
+    "then",
+    "closure: lazy closure",
+    doc="Runs a closure with the future's values; gives the future.",
+    example="future(nil, 1).then(|_, x| x + 1)",
+)
 def then(ctx: Context, value: Future, closure: Thunk) -> Future:
-    if value.closed:
-        raise OperationError("the future has its then already")
-    code = closure()
-    if type(code) is not Closure:
-        raise TypeFailed(f"then() takes closure as argument 1, not {type_name(code)}")
+    _check_free(value, value.then)
+    code: Closure = THEN.check_lazy(0, closure)
+    _check_free(value, value.then)  # the argument may have given it one
+    ctx.engine.futures.occupy(code.code)
     value.then = code
-    value.closed = True
     return value
 
 
-@method("future", "else", "closure: lazy any", doc="Runs a closure when a module fails; gives the future.",
-        example="future(nil).else(|err| err.msg())")  # fmt: skip
+def _check_free(value: Future, place: Closure | None) -> None:
+    """OperationError when a future takes no closure in the place."""
+    if place is not None:
+        raise OperationError("the future has such a closure already")
+    if value.finished:
+        raise OperationError("the future has run already")
+
+
+@method(
+    "future",
+    "else",
+    "closure: lazy closure",
+    doc="Runs a closure when a module fails; gives the future.",
+    example="future(nil).else(|err| err.msg())",
+)
 def else_(ctx: Context, value: Future, closure: Thunk) -> Future:
-    if value.failed is not None:
-        raise OperationError("the future has its else already")
-    code = closure()
-    if type(code) is not Closure:
-        raise TypeFailed(f"else() takes closure as argument 1, not {type_name(code)}")
-    value.failed = code
+    _check_free(value, value.otherwise)
+    value.otherwise = ELSE.check_lazy(0, closure)
     return value
+
+
+THEN = METHODS["then"][Future]
+ELSE = METHODS["else"][Future]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from engine.change import Internal, Job
 from engine.encoding import leaf
 from engine.errors import (
     ForbiddenError,
@@ -16,7 +17,7 @@ from engine.errors import (
     TypeFailed,
     ValueFailed,
 )
-from engine.functions.registry import function, method, register_kind, type_name
+from engine.functions.registry import FUNCTIONS, METHODS, function, method, register_kind, type_name
 from engine.functions.users import find_user
 from engine.limits import MAX_TASKS
 from engine.replay import Replay, replays
@@ -27,7 +28,7 @@ from engine.types.definition import DEFAULTS
 from engine.users import CHANGE, User, require
 from engine.values.as_text import TEXT
 from engine.values.closure import Closure
-from engine.values.datetime import Datetime, Moment, Timeval, moved
+from engine.values.datetime import Datetime, Moment, Timeval, checked_unit, moved
 from engine.values.error import Error
 from engine.values.list import List
 from engine.values.regex import Regex
@@ -43,10 +44,11 @@ if TYPE_CHECKING:
 
     Thunk = Callable[[], Value]
 
-__all__ = ["CANCELLED", "Task", "forget", "note"]
+__all__ = ["CANCELLED", "Task", "drop", "forget", "note"]
 
 LAST_START = 4_294_967_295
 CANCELLED = Error(-64, "the task was cancelled")
+INTERRUPTED = Error(-64, "the server stopped before the futures of the task had run")
 
 
 class Task:
@@ -54,9 +56,12 @@ class Task:
 
     `start` is when it runs, in seconds, 0 while it is not scheduled. `arguments` are those after the first, which is
     the task itself. `error` is that of the last run, `ran`: has there been one?
+
+    While it runs, `running` is set, and `again` is the start that this run asked for. What the log says of it then is
+    how it is to be found should the server stop before the run is over: neither lost nor run once more.
     """
 
-    __slots__ = ("again", "arguments", "cancelled", "closure", "error", "id", "lock", "owner", "ran", "start")
+    __slots__ = ("again", "arguments", "cancelled", "closure", "error", "id", "lock", "owner", "ran", "running", "start")
 
     def __init__(self) -> None:
         self.id = 0
@@ -67,7 +72,8 @@ class Task:
         self.error: Error | None = None
         self.ran = False
         self.lock = 0
-        self.again: int | None = None  # the start that this run asked for
+        self.running = False
+        self.again: int | None = None
         self.cancelled = False  # in this run
 
     def __bool__(self) -> bool:
@@ -77,29 +83,37 @@ class Task:
         return f"task:{self.id or 'nil'}"
 
     def tree(self, home: Any) -> dict[str, Tree]:
-        """How it stands in the log and on disk."""
+        """How it stands in the log and on disk. Things among the arguments become part of the collection `home`."""
         assert self.closure is not None
+        assert self.owner is not None
+        start, error, ran = self.start, self.error, self.ran
+        if self.running and not self.cancelled:
+            start, error, ran = self.again or 0, INTERRUPTED, True
         return {
             "id": self.id,
-            "start": self.start,
-            "owner": self.owner.id if self.owner is not None else 0,
+            "start": start,
+            "owner": self.owner.id,
             "closure": self.closure.code.compact,
-            "arguments": [
-                value if type(value) in SCALARS else PACK[type(value)](value, home, 1) for value in self.arguments
-            ],
-            "error": None if self.error is None else [self.error.code, self.error.message],
-            "ran": self.ran,
+            "arguments": [_packed(argument, home) for argument in self.arguments],
+            "error": None if error is None else [error.code, error.message],
+            "ran": ran,
         }
 
-    def fill(self, replay: Replay, tree: dict[str, Any], kind: str) -> None:
+    def fill(self, replay: Replay, tree: dict[str, Any], scope: Scope) -> None:
         """Take up what `tree` gave."""
         self.id = replay.leaf_id(tree["id"])
         self.start = tree["start"]
         self.owner = next((user for user in replay.engine.users.values() if user.id == tree["owner"]), None)
-        self.closure = Closure.from_source(tree["closure"], kind)
-        self.arguments = tuple(replay.value(argument) for argument in tree["arguments"])
+        self.closure = Closure.from_source(tree["closure"], scope.kind)
+        self.arguments = tuple([replay.value(argument) for argument in tree["arguments"]])
         self.error = None if tree["error"] is None else Error(*tree["error"])
         self.ran = tree["ran"]
+
+
+def _packed(argument: Value, home: Any) -> Tree:
+    if home.kind == "C":
+        return pack(argument, home, 1)
+    return argument if type(argument) in SCALARS else PACK[type(argument)](argument, home, 1)
 
 
 register_kind("task", Task)
@@ -121,10 +135,10 @@ def _read(data: bytes, replay: Replay) -> Task:
     number = int.from_bytes(data, "big")
     if not number:
         return Task()
-    scope: Any = replay.home if replay.home is not None else replay.engine.server
-    known = scope.tasks.get(replay.leaf_id(number)) or replay.awaited_tasks.get(replay.leaf_id(number))
+    task_id = replay.leaf_id(number)
+    known: Task | None = _scope_of(replay).tasks.get(task_id) or replay.awaited_tasks.get(task_id)
     if known is None:
-        known = replay.awaited_tasks[replay.leaf_id(number)] = Task()
+        known = replay.awaited_tasks[task_id] = Task()
     return known
 
 
@@ -139,91 +153,114 @@ def _pack(value: Task, home: Any, depth: int) -> Task:
 # --- keeping them ----------------------------------------------------------------------------------------------------
 
 
-def note(engine: Engine, scope: Scope, task: Task) -> None:
-    """Record a task as it is now in the change that is being made."""
+def _scope_of(replay: Replay) -> Any:
+    return replay.home if replay.home is not None else replay.engine.server
+
+
+def _record(scope: Any, job: Job) -> None:
     assert scope.change is not None
-    engine.record_internal(scope.change, {"task": task.tree(scope)})
+    scope.change.mutations.append((0, Internal(job)))
 
 
-def forget(engine: Engine, scope: Scope, task: Task) -> None:
+def note(scope: Any, task: Task) -> None:
+    """Record a task as it is now in the change that is being made in its scope."""
+    _record(scope, {"task": task.tree(scope)})
+
+
+def forget(scope: Any, task: Task) -> None:
     """Delete a task, in the change that is being made; every reference to it becomes the empty task."""
-    assert scope.change is not None
-    engine.record_internal(scope.change, {"del_task": task.id})
+    _record(scope, {"del_task": task.id})
     drop(scope, task)
 
 
-def drop(scope: Scope, task: Task) -> None:
+def drop(scope: Any, task: Task) -> None:
     """Take a task out of its scope; the last one moves into its place."""
-    ids = list(scope.tasks)  # type: ignore[union-attr]
+    ids = list(scope.tasks)
     place, last = ids.index(task.id), ids.pop()
     if place < len(ids):
         ids[place] = last
-    scope.tasks = {number: scope.tasks[number] for number in ids}  # type: ignore[union-attr]
+    scope.tasks = {number: scope.tasks[number] for number in ids}
     task.id = task.start = 0
     task.owner = task.closure = task.error = None
     task.arguments = ()
 
+
+def _changed(ctx: Context, task: Task, **changes: Any) -> None:
+    """Set attributes of a task and record it; when that fails, it is as it was."""
+    before = {name: getattr(task, name) for name in changes}
+    for name, value in changes.items():
+        setattr(task, name, value)
+    try:
+        note(ctx.scope, task)
+    except BaseException:
+        for name, value in before.items():
+            setattr(task, name, value)
+        raise
+
+
+_NOTHING = object()  # in the place of an argument that was not given
 
 # --- functions -------------------------------------------------------------------------------------------------------
 
 
 @function(
     "task",
-    "start?: lazy any, closure?: lazy any, arguments?: lazy any",
+    "start_or_id?: any, closure?: lazy closure, arguments?: lazy list|tuple",
     scopes="CT",
     changes="CT",
     runs_code=True,
-    doc="A task that runs a closure at a time; or the task with an id; or the empty task.",
+    doc="A new task, which runs a closure at a time; or the task with an id; or the empty task.",
     example="task(datetime().move('hours', 1), |task| log('an hour later'))",
 )
-def task_(ctx: Context, *given: Thunk) -> Task:
-    if not given:
+def task_(
+    ctx: Context, start: Value = _NOTHING, closure: Thunk | None = None, arguments: Thunk | None = None
+) -> Task:
+    if start is _NOTHING:
         return Task()
-    start = given[0]()
-    if len(given) == 1:
+    tasks: dict[int, Task] = ctx.scope.tasks  # type: ignore[union-attr]
+    if closure is None:
         if type(start) is not int:
-            raise TypeFailed(f"a task is found by its id, an int, not by {type_name(start)}")
-        found: Task | None = ctx.scope.tasks.get(start)  # type: ignore[union-attr]
-        if found is None:
+            raise TypeFailed(f"task() takes an int, the id of a task, as its only argument, not {type_name(start)}")
+        if start not in tasks:
             raise LookupFailed(f"there is no task {start}")
-        return found
+        return tasks[start]
     if not isinstance(start, Moment):
-        raise TypeFailed(f"a task starts at a datetime or timeval, not at {type_name(start)}")
-    if len(ctx.scope.tasks) >= MAX_TASKS:  # type: ignore[union-attr]
-        raise MaxQuotaError(f"a scope can have at most {MAX_TASKS} tasks")
+        raise TypeFailed(f"task() takes datetime or timeval as argument 1, not {type_name(start)}")
+    if len(tasks) >= MAX_TASKS:
+        raise MaxQuotaError(f"{ctx.scope.title} can have at most {MAX_TASKS} tasks")
     if not 0 <= start.seconds <= LAST_START:
-        raise ValueFailed(f"a task starts between 0 and {LAST_START} seconds after 1970")
-    closure = given[1]()
-    if type(closure) is not Closure:
-        raise TypeFailed(f"task() takes closure as argument 2, not {type_name(closure)}")
-    arguments = _arguments(ctx, closure, given[2]() if len(given) > 2 else List())
-    closure.store()
+        raise ValueFailed(f"a task starts at most {LAST_START} seconds after 1970, and not before")
+    code: Closure = TASK.check_lazy(1, closure)
+    values = _arguments(ctx, code, List() if arguments is None else TASK.check_lazy(2, arguments))
+    code.store()
     made = Task()
     made.id = ctx.engine.next_id
     ctx.engine.next_id += 1
-    made.start, made.owner, made.closure, made.arguments = start.seconds, ctx.caller.user, closure, arguments
-    ctx.scope.tasks[made.id] = made  # type: ignore[union-attr]
-    note(ctx.engine, ctx.scope, made)
+    made.start, made.owner, made.closure, made.arguments = start.seconds, ctx.caller.user, code, values
+    note(ctx.scope, made)
+    tasks[made.id] = made
     return made
 
 
 def _arguments(ctx: Context, closure: Closure, given: Value) -> tuple[Value, ...]:
-    if type(given) is not List and type(given) is not tuple:
-        raise TypeFailed(f"the arguments of a task are a list, not {type_name(given)}")
+    """The arguments of a task, in the form in which it keeps them."""
     room = max(len(closure.code.params) - 1, 0)
     if len(given) > room:
-        raise NumArgumentsError(f"the closure takes {room} arguments after the task, not {len(given)}")
+        raise NumArgumentsError(f"the closure takes {room} arguments after the task itself, not {len(given)}")
     values = [nested(value) for value in given]
     if ctx.scope.kind == "T":
         for value in values:
             if type(value) not in SCALARS and type(value) not in (Regex, Datetime, Timeval):
-                raise TypeFailed(f"a task of @thingsdb can't take {type_name(value)}")
+                raise TypeFailed(f"a task in @thingsdb can't take {type_name(value)} as an argument")
     return tuple(values) + (None,) * (room - len(values))
 
 
 @function("tasks", scopes="CT", doc="A list of the tasks of the scope.", example="tasks().len()")
 def tasks(ctx: Context) -> List:
     return List(ctx.scope.tasks.values())  # type: ignore[union-attr]
+
+
+TASK = FUNCTIONS["task"]
 
 
 # --- methods ---------------------------------------------------------------------------------------------------------
@@ -283,119 +320,151 @@ def _evaluated(task: Task, thunk: Thunk) -> Value:
         task.lock -= 1
 
 
-@method("task", "set_args", "arguments: lazy any", doc="Replaces its arguments.",
-        example="tasks().each(|t| t.set_args([]))")  # fmt: skip
+def _argument(task: Task, name: str, thunk: Thunk) -> Any:
+    """The only argument of a method, evaluated while the task is locked, and checked."""
+    task.lock += 1
+    try:
+        return METHODS[name][Task].check_lazy(0, thunk)
+    finally:
+        task.lock -= 1
+
+
+@method(
+    "task",
+    "set_args",
+    "arguments: lazy list|tuple",
+    doc="Replaces its arguments.",
+    example="tasks().each(|t| t.set_args([]))",
+)
 def set_args(ctx: Context, task: Task, arguments: Thunk) -> None:
     _full(task)
     _free(ctx, task)
+    given = _argument(task, "set_args", arguments)
     assert task.closure is not None
-    task.arguments = _arguments(ctx, task.closure, _evaluated(task, arguments))
-    note(ctx.engine, ctx.scope, task)
+    _changed(ctx, task, arguments=_arguments(ctx, task.closure, given))
 
 
-@method("task", "set_closure", "closure: lazy any", doc="Replaces its closure.",
-        example="tasks().each(|t| t.set_closure(|| nil))")  # fmt: skip
+@method(
+    "task",
+    "set_closure",
+    "closure: lazy closure",
+    doc="Replaces its closure.",
+    example="tasks().each(|t| t.set_closure(|| nil))",
+)
 def set_closure(ctx: Context, task: Task, closure: Thunk) -> None:
     _full(task)
     _free(ctx, task)
-    code = _evaluated(task, closure)
-    if type(code) is not Closure:
-        raise TypeFailed(f"set_closure() takes closure as argument 1, not {type_name(code)}")
+    code: Closure = _argument(task, "set_closure", closure)
     code.store()
-    task.closure = code
     room = max(len(code.code.params) - 1, 0)
-    task.arguments = (task.arguments + (None,) * room)[:room]
-    note(ctx.engine, ctx.scope, task)
+    _changed(ctx, task, closure=code, arguments=(task.arguments + (None,) * room)[:room])
 
 
-@method("task", "set_owner", "user: lazy any", doc="Lets another user own it.",
-        example="tasks().each(|t| t.set_owner('admin'))")  # fmt: skip
+@method(
+    "task",
+    "set_owner",
+    "user: lazy str",
+    doc="Makes another user its owner, who may have no more rights than you.",
+    example="tasks().each(|t| t.set_owner('admin'))",
+)
 def set_owner(ctx: Context, task: Task, user: Thunk) -> None:
     _full(task)
     _free(ctx, task)
-    name = _evaluated(task, user)
-    if type(name) is not str:
-        raise TypeFailed(f"set_owner() takes str as argument 1, not {type_name(name)}")
-    found = find_user(ctx, name)
-    require(found, ctx.scope, CHANGE)
+    found = find_user(ctx, _argument(task, "set_owner", user))
     me = ctx.caller.user
     assert me is not None
+    require(found, ctx.scope, CHANGE)
     if ctx.scope.access.get(found.id, 0) & ~ctx.scope.access.get(me.id, 0):
-        raise ForbiddenError(f"the user {name} has rights on {ctx.scope.title} that you lack")
-    task.owner = found
-    note(ctx.engine, ctx.scope, task)
+        raise ForbiddenError(f"the user {found.name} has rights on {ctx.scope.title} that you lack")
+    _changed(ctx, task, owner=found)
 
 
-@method("task", "cancel", doc="Takes it off the schedule.", example="task().cancel()")
+@method("task", "cancel", doc="Takes it off the schedule.", example="tasks().each(|t| t.cancel())")
 def cancel(ctx: Context, task: Task) -> None:
     _free(ctx, task)
-    if ctx.task is task:
-        task.cancelled = True
-        task.again = None
     if task:
-        task.start = 0
-        task.error = CANCELLED
-        task.ran = True
-        note(ctx.engine, ctx.scope, task)
+        if task.running:
+            task.cancelled, task.again = True, None
+        task.start, task.error, task.ran = 0, CANCELLED, True
+        note(ctx.scope, task)
 
 
-@method("task", "del", doc="Deletes it; every reference becomes the empty task.", example="task().del()")
+@method(
+    "task",
+    "del",
+    doc="Deletes it; every reference to it becomes the empty task.",
+    example="tasks().each(|t| t.del())",
+)
 def del_(ctx: Context, task: Task) -> None:
     _free(ctx, task)
     if task.id:
-        forget(ctx.engine, ctx.scope, task)
+        forget(ctx.scope, task)
 
 
-def _running(ctx: Context, task: Task, given: tuple[Any, ...], count: int) -> None:
+def _check_running(ctx: Context, task: Task) -> None:
+    """OperationError unless the task is the one that is running."""
     _full(task)
     if ctx.task is not task or task.cancelled:
-        raise OperationError("only a task that is running can run again")
-    if len(given) != count:
-        raise NumArgumentsError(f"this takes {count} argument{'s' * (count != 1)}, not {len(given)}")
+        raise OperationError("only the task that is running can run again, and not once it was cancelled")
 
 
-@method("task", "again_at", "start*: lazy any", doc="Lets the running task run again at a time.",
-        example="task(datetime(), |t| t.again_at(datetime().move('days', 1)))")  # fmt: skip
-def again_at(ctx: Context, task: Task, *given: Thunk) -> None:
-    _running(ctx, task, given, 1)
-    start = given[0]()
-    if not isinstance(start, Moment):
-        raise TypeFailed(f"again_at() takes datetime or timeval as argument 1, not {type_name(start)}")
-    task.again = _checked_start(ctx, start.seconds)
-
-
-@method("task", "again_in", "wait*: lazy any", doc="Lets the running task run again a time after its start.",
-        example="task(datetime(), |t| t.again_in('days', 1))")  # fmt: skip
-def again_in(ctx: Context, task: Task, *given: Thunk) -> None:
-    from engine.values.datetime import UNITS
-
-    _running(ctx, task, given, 2)
-    unit = given[0]()
-    if type(unit) is not str:
-        raise TypeFailed(f"again_in() takes str as argument 1, not {type_name(unit)}")
-    if unit not in UNITS:
-        raise ValueFailed(f"a task is moved by {', '.join(UNITS)}, not {unit[:80]!r}")
-    count = given[1]()
-    if type(count) is not int:
-        raise TypeFailed(f"again_in() takes int as argument 2, not {type_name(count)}")
-    old = Datetime(task.start, ctx.scope.time_zone)
-    new = moved(old, unit, count)
-    now = int(ctx.now)
-    rounds = 0
-    while old.seconds < new.seconds < now and rounds < 1_000_000:
-        if unit in ("hours", "minutes", "seconds"):  # these are all of one length
-            step = new.seconds - old.seconds
-            new = new.at(new.seconds + -(-(now - new.seconds) // step) * step)
-            break
-        new = moved(new, unit, count)
-        rounds += 1
-    task.again = _checked_start(ctx, new.seconds)
-
-
-def _checked_start(ctx: Context, seconds: int) -> int:
+def _again(ctx: Context, task: Task, seconds: int) -> None:
     if not int(ctx.now) <= seconds <= LAST_START:
-        raise ValueFailed("a task can only run again in the future")
-    return seconds
+        raise ValueFailed(f"a task runs again now or later, and at most {LAST_START} seconds after 1970")
+    if ctx.change is None:
+        raise OperationError("a task can only be changed by code that is a change: use wse(…)")
+    task.again = seconds
+
+
+@method(
+    "task",
+    "again_at",
+    "start: lazy datetime|timeval",
+    doc="Lets the task that is running run again at a time.",
+    example="task(datetime(), |t| t.again_at(datetime().move('days', 1)))",
+    guard=_check_running,
+)
+def again_at(ctx: Context, task: Task, start: Thunk) -> None:
+    _check_running(ctx, task)
+    _again(ctx, task, AGAIN_AT.check_lazy(0, start).seconds)
+
+
+@method(
+    "task",
+    "again_in",
+    "unit: lazy str, count: lazy int",
+    doc="Lets the task that is running run again some time after its start.",
+    example="task(datetime(), |t| t.again_in('days', 1))",
+    guard=_check_running,
+)
+def again_in(ctx: Context, task: Task, unit_of: Thunk, count_of: Thunk) -> None:
+    _check_running(ctx, task)
+    unit = checked_unit(AGAIN_IN.check_lazy(0, unit_of))
+    count: int = AGAIN_IN.check_lazy(1, count_of)
+    if count <= 0:
+        raise ValueFailed(f"a task runs again later, not after {count} {unit}")
+    start = Datetime(task.start, ctx.scope.time_zone)
+    _again(ctx, task, _next(start, unit, count, int(ctx.now)).seconds)
+
+
+_UNIT_SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400, "weeks": 604_800}
+
+
+def _next(start: Datetime, unit: str, count: int, now: int) -> Datetime:
+    """The first moment that is a multiple of some time after a start and not past."""
+    moment = moved(start, unit, count)
+    if unit in _UNIT_SECONDS:
+        # What was missed in years is not walked through second by second.
+        missed = (now - moment.seconds) // (count * _UNIT_SECONDS[unit]) - 1
+        if missed > 0:
+            moment = moved(moment, unit, count * missed)
+    while moment.seconds < now:
+        moment = moved(moment, unit, count)
+    return moment
+
+
+AGAIN_AT = METHODS["again_at"][Task]
+AGAIN_IN = METHODS["again_in"][Task]
 
 
 # --- log and state ---------------------------------------------------------------------------------------------------
@@ -403,15 +472,17 @@ def _checked_start(ctx: Context, seconds: int) -> int:
 
 @replays("task")
 def _replay_task(replay: Replay, _: Any, tree: dict[str, Any]) -> None:
-    scope: Any = replay.home if replay.home is not None else replay.engine.server
+    scope = _scope_of(replay)
     task = scope.tasks.get(tree["id"]) or replay.awaited_tasks.pop(tree["id"], None) or Task()
-    task.fill(replay, tree, scope.kind)
+    replay.kept.append(task.arguments)
+    task.fill(replay, tree, scope)
     scope.tasks[task.id] = task
 
 
 @replays("del_task")
 def _replay_del(replay: Replay, _: Any, task_id: int) -> None:
-    scope: Any = replay.home if replay.home is not None else replay.engine.server
+    scope = _scope_of(replay)
+    replay.kept.append(scope.tasks[task_id].arguments)
     drop(scope, scope.tasks[task_id])
 
 
@@ -425,10 +496,15 @@ def _save(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
 
 @loads("task")
 def _load(replay: Replay, key: str, tree: dict[str, Any]) -> None:
-    scope: Any = replay.home if replay.home is not None else replay.engine.server
-    number = replay.leaf_id(tree["id"])
-    task = replay.awaited_tasks.pop(number, None) or Task()
-    task.fill(replay, tree, scope.kind)
-    places = {**{held.id: index for index, held in enumerate(scope.tasks.values())}, task.id: tree["place"]}
+    scope = _scope_of(replay)
+    task = replay.awaited_tasks.pop(replay.leaf_id(tree["id"]), None) or Task()
+    task.fill(replay, tree, scope)
+    if not scope.tasks:
+        replay.later.append(lambda: _arrange(scope, replay.task_places))
     scope.tasks[task.id] = task
-    scope.tasks = dict(sorted(scope.tasks.items(), key=lambda item: places.get(item[0], 0)))
+    replay.task_places[task.id] = tree["place"]
+
+
+def _arrange(scope: Any, places: dict[int, int]) -> None:
+    """Bring the tasks of a scope into their order."""
+    scope.tasks = dict(sorted(scope.tasks.items(), key=lambda item: places[item[0]]))
