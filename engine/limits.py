@@ -15,6 +15,7 @@ MAX_TEXT_BYTES = 256 * 1024 * 1024  # a str or bytes made by a query
 MAX_ARRAY_ITEMS = 16 * 1024 * 1024  # a list, tuple or set made by a query
 MAX_VALUE_NESTING = 200  # arrays and new things inside one another in one stored or sent value
 MAX_COPIED_THINGS = 1_000_000  # by one copy() or dup()
+MAX_DEFAULT_THINGS = 100_000  # made together for fields that were given no value
 MAX_FUTURES = 2000
 MAX_FUTURES_PER_CLOSURE = 255
 MAX_TASKS = 500

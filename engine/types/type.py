@@ -9,7 +9,7 @@ from engine.errors import LookupFailed, NumArgumentsError, OperationError, TypeF
 from engine.functions.registry import type_name
 from engine.language.callees import ClosureCall
 from engine.language.runtime import describe
-from engine.limits import MAX_COPIED_THINGS
+from engine.limits import MAX_DEFAULT_THINGS
 from engine.quota import check_new_thing
 from engine.snapshot import pack
 from engine.values.set import Set
@@ -138,8 +138,8 @@ class Type:
         if made is None:
             made = [0]
         made[0] += 1
-        if made[0] > MAX_COPIED_THINGS:
-            raise OperationError(f"the defaults of a value can be at most {MAX_COPIED_THINGS} things")
+        if made[0] > MAX_DEFAULT_THINGS:
+            raise OperationError(f"the defaults of a value can be at most {MAX_DEFAULT_THINGS} things")
         instance = self.blank(home)
         values = instance.props
         for name, place in self.positions.items():
