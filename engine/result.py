@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_IDS", "SHOW", "Result", "result", "shows"]
 
+ARRAYS_BEYOND = 4
+"""So many times the limit may a result without things be; what arrays share on many levels is larger than it looks."""
+
 NO_IDS = 32
 """The flag that leaves ids out of a result."""
 
@@ -92,8 +95,11 @@ def _show_array(value: list[Value], made: Result, deep: int) -> Tree:
         if type(item) not in SCALARS or type(item) is str or type(item) is bytes:
             break
     else:
-        made.size += 9 * len(value)
+        made.size += 9 * len(value) + 5
         return list(value)
+    made.size += 5
+    if made.size > made.limit * ARRAYS_BEYOND:
+        made.check_size()
     if made.nesting >= MAX_VALUE_NESTING:
         raise OperationError(f"a result can nest arrays at most {MAX_VALUE_NESTING} deep")
     made.nesting += 1

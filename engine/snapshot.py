@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from engine.change import Internal
 from engine.errors import OperationError
-from engine.limits import MAX_VALUE_NESTING
+from engine.limits import MAX_ARRAY_ITEMS, MAX_VALUE_NESTING
 from engine.values.closure import Closure
 from engine.values.error import Error
 from engine.values.list import List
@@ -58,12 +58,24 @@ class Compact(dict[str, Tree]):
     names: tuple[str, ...]
 
 
+class _Room:
+    """How many items arrays may have that are packed: what they share on many levels is larger than it looks."""
+
+    left: int
+
+
+_UNBOUNDED = 1 << 62  # what is packed for the state on disk was bounded when it was stored
+_room = _Room()
+_room.left = _UNBOUNDED
+
+
 def pack(value: Value, home: Collection, depth: int = 0) -> Tree:
     """The value as a tree. Things in it that have no id become part of the collection; on an error none does, so that
     what packs a value before it stores it changes nothing then."""
     if type(value) in SCALARS:
         return value
     noted = home.noted
+    _room.left = MAX_ARRAY_ITEMS
     try:
         tree = PACK[type(value)](value, home, depth)
         while home.unfilled:
@@ -72,6 +84,8 @@ def pack(value: Value, home: Collection, depth: int = 0) -> Tree:
     except BaseException:
         home.reject(noted)
         raise
+    finally:
+        _room.left = _UNBOUNDED
     if home.fresh:
         home.fresh.clear()
     return tree
@@ -92,6 +106,9 @@ def _too_deep(depth: int) -> None:
 
 @packs(List, tuple)
 def _pack_array(value: list[Value] | tuple[Value, ...], home: Collection, depth: int) -> Tree:
+    _room.left -= len(value)
+    if _room.left < 0:
+        raise OperationError(f"a value can have at most {MAX_ARRAY_ITEMS} items in its arrays")
     for item in value:
         if type(item) not in SCALARS:
             break

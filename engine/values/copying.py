@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import OperationError
 from engine.language.runtime import checked_deep
-from engine.limits import MAX_COPIED_THINGS
+from engine.limits import MAX_ARRAY_ITEMS, MAX_COPIED_THINGS
 from engine.quota import check_new_thing
 from engine.values.list import List
 from engine.values.set import Set
@@ -35,11 +35,12 @@ class Copying:
     the copies of the things further up.
     """
 
-    __slots__ = ("ctx", "keep", "made", "path")
+    __slots__ = ("ctx", "items", "keep", "made", "path")
 
     def __init__(self, ctx: Context, *, keep: bool) -> None:
         self.ctx = ctx
         self.keep = keep
+        self.items = 0
         self.made = 0
         self.path: dict[Thing, Thing] = {}
 
@@ -105,6 +106,11 @@ def copied(ctx: Context, value: Value, deep: int, *, keep: bool) -> Value:
 
 
 def _copy_tuple(value: tuple[Value, ...], copying: Copying, deep: int) -> Value:
+    if SCALARS.issuperset(map(type, value)):
+        return value
+    copying.items += len(value)  # what arrays share on many levels is larger than it looks
+    if copying.items > MAX_ARRAY_ITEMS:
+        raise OperationError(f"a copy can have at most {MAX_ARRAY_ITEMS} items in its arrays")
     return tuple([copying.value(item, deep) for item in value])
 
 

@@ -41,10 +41,29 @@ def equal(left: Value, right: Value) -> bool:
 
 
 def _equal_arrays(left: Any, right: Any) -> bool:
-    if left is right:
-        return all(map(equal, left, right))  # nan is unequal to itself
-    other = type(right)
-    return (other is List or other is tuple) and len(left) == len(right) and all(map(equal, left, right))
+    if (type(right) is not List and type(right) is not tuple) or len(left) != len(right):
+        return False
+    if tuple in map(type, left):
+        return _equal_nested(left, right, set())
+    return all(map(equal, left, right))
+
+
+def _equal_nested(left: Any, right: Any, known: set[tuple[int, int]]) -> bool:
+    """Are two arrays with arrays in them equal? `known` are pairs that were found equal: what is shared on many levels
+    is compared once. An array is not always equal to itself, because nan is not."""
+    for mine, theirs in zip(left, right, strict=True):
+        if type(mine) is not tuple:
+            if not equal(mine, theirs):
+                return False
+        elif (id(mine), id(theirs)) not in known:
+            if type(theirs) not in (tuple, List) or len(mine) != len(theirs) or not _equal_nested(mine, theirs, known):
+                return False
+            if len(mine) > _SMALL or tuple in map(type, mine):
+                known.add((id(mine), id(theirs)))
+    return True
+
+
+_SMALL = 32  # an array of so many items that are no arrays is compared again rather than remembered
 
 
 def _equal_sets(left: Set, right: Any) -> bool:

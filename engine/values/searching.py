@@ -76,7 +76,7 @@ class Seen:
 
     def add(self, value: Value) -> bool:
         """Add a value; was it new?"""
-        if value != value:
+        if type(value) is float and value != value:
             return True  # nan is equal to nothing
         key = _key(value, 0)
         if key is _NO_KEY:
@@ -90,7 +90,8 @@ class Seen:
 
 
 _NO_KEY = object()
-_MAX_DEPTH = 16  # of tuples that have a key: Python walks over all of a key to hash it
+_MAX_DEPTH = 2  # of tuples that have a key, and
+_MAX_ITEMS = 64  # their length: what is shared on many levels is much larger than it looks
 
 
 def _key(value: Value, depth: int) -> Any:
@@ -100,7 +101,7 @@ def _key(value: Value, depth: int) -> Any:
         return value if -EXACT < value < EXACT else _NO_KEY
     if kind is bytes:
         return decoded(value)
-    if kind is tuple and depth < _MAX_DEPTH:
+    if kind is tuple and depth < _MAX_DEPTH and len(value) <= _MAX_ITEMS:
         parts = []
         for item in value:
             part = _key(item, depth + 1)

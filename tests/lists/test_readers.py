@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.errors import LookupFailed, OperationError, TypeFailed, ValueFailed
+from engine import snapshot
+from engine.engine import Engine
+from engine.errors import LookupFailed, OperationError, ResultTooLarge, TypeFailed, ValueFailed
 from engine.language.operators import less
 from engine.limits import INT_MAX, INT_MIN
-from engine.values import list_readers
+from engine.values import copying, list_readers
 from engine.values.equality import equal
 from engine.values.text import decoded
 from tests.lists.model import Items, bounds, frozen, items, lists
@@ -222,3 +224,30 @@ def test_new_lists_are_lists_of_their_own(query: Query) -> None:
 
 def test_a_choice_is_one_of_the_items(query: Query) -> None:
     assert {query("[1, 2, 3].choice()") for _ in range(60)} == {1, 2, 3}
+
+
+SHARED = "x = [1, 2]; y = [1, 2]; for (i in range(60)) { x = [x, x]; y = [y, y]; };"
+
+
+@pytest.mark.parametrize(
+    ("code", "result"), [("x == y", True), ("x == [y, y]", False), ("[x, y].unique().len()", 1), ("[y].has(x)", True)]
+)
+def test_what_is_shared_on_every_level_is_compared_once(query: Query, code: str, result: Any) -> None:
+    assert query(f"{SHARED} {code}") == result
+
+
+@pytest.mark.parametrize("code", ["x", "json_dump(x)", ".x = x", ".x = {a: x}", "x.copy(1)", "[{}, x]"])
+def test_what_is_shared_on_every_level_is_not_spelled_out(
+    query: Query, engine: Engine, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr(snapshot, "MAX_ARRAY_ITEMS", 1000)
+    monkeypatch.setattr(copying, "MAX_ARRAY_ITEMS", 1000)
+    engine.max_result_bytes = 1000
+    with pytest.raises((OperationError, ResultTooLarge)):
+        query(f"{SHARED} {code}")
+
+
+@pytest.mark.parametrize("code", ["x == y", "[x].has(y)", "[x, y].unique()", "x.copy(1)", ".x = x", "x"])
+def test_what_nests_too_deep(query: Query, code: str) -> None:
+    with pytest.raises(OperationError):
+        query(f"x = []; y = []; for (i in range(20000)) {{ x = [x]; y = [y]; }}; {code}")
