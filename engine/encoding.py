@@ -18,7 +18,7 @@ from engine.snapshot import PACK, Tree
 if TYPE_CHECKING:
     from engine.replay import Replay
 
-__all__ = ["LEAVES", "Leaf", "leaf", "log_packer", "log_unpack", "read_leaf", "wire"]
+__all__ = ["LEAVES", "Leaf", "leaf", "log_packer", "log_unpack", "read_leaf", "wire", "write_leaf"]
 
 Leaf = tuple[int, Callable[[Any], bytes], Callable[[bytes, Any], Any]]
 
@@ -34,16 +34,18 @@ def leaf(cls: type, code: int, write: Callable[[Any], bytes], read: Callable[[by
     PACK[cls] = lambda value, home, depth: value
 
 
-def _for_log(value: Any) -> Any:
+def write_leaf(value: Any) -> msgpack.ExtType:
+    """A leaf as the log has it: a packer's `default` hook."""
     entry = LEAVES.get(type(value))
     if entry is None:
         raise TypeError(f"{type(value).__name__} has no form in the log")
     return msgpack.ExtType(entry[0], entry[1](value))
 
 
-def log_packer() -> msgpack.Packer:
-    """A packer for change records and state; one per thread."""
-    return msgpack.Packer(default=_for_log, unicode_errors="surrogateescape", use_bin_type=True)
+def log_packer(default: Callable[[Any], Any] = write_leaf) -> msgpack.Packer:
+    """A packer for change records and state; one per thread. `default` gives a tree for what MessagePack has no form
+    for."""
+    return msgpack.Packer(default=default, unicode_errors="surrogateescape", use_bin_type=True)
 
 
 def log_unpack(data: bytes) -> Tree:

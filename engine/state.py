@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engine.encoding import log_packer, log_unpack
+from engine.encoding import LEAVES, log_packer, log_unpack, write_leaf
 from engine.replay import Replay
 from engine.snapshot import PACK
 from engine.store.interface import Checkpoint
@@ -58,12 +58,29 @@ def loads(kind: str) -> Callable[[S], S]:
     return register
 
 
+class _Trees:
+    """Gives the packer a tree for each value of a stored thing that MessagePack has no form for. So most things are
+    packed without a step in Python for each value."""
+
+    __slots__ = ("home",)
+
+    home: Collection
+
+    def __call__(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is Thing or kind is Instance:
+            return {"#": value.id}
+        return write_leaf(value) if kind in LEAVES else PACK[kind](value, self.home, 1)
+
+
 class StateWriter:
     """Makes checkpoints: remembers which definitions are on disk already."""
 
     def __init__(self, engine: Engine, written: Iterable[DefinitionRow] = ()) -> None:
         self.engine = engine
         self.packer = log_packer()
+        self.trees = _Trees()
+        self.thing_packer = log_packer(self.trees)
         self.written: dict[tuple[str, int | str], bytes] = {(kind, key): data for kind, key, data in written}
 
     def checkpoint(self, *, whole: bool = False) -> Checkpoint:
@@ -75,13 +92,16 @@ class StateWriter:
         engine.dropped = []
         for collection in engine.collections.values():
             collection.saving = True
-            find = collection.find
-            for thing_id in collection.index if whole else collection.dirty:
-                thing = find(thing_id)
+            ids: Iterable[int] = collection.index if whole else collection.dirty
+            found: list[Thing] = []
+            for thing_id in ids:
+                thing = collection.find(thing_id)
                 if thing is None:
                     gone.append(thing_id)
                 else:
-                    things.append((thing_id, collection.id, self._pack(thing, collection)))
+                    found.append(thing)
+            home = collection.id
+            things += [(thing_id, home, data) for thing_id, data in self.pack_things(found, collection)]
             collection.dirty = set()
         now = {(kind, key): self.packer.pack(tree) for saver in _SAVERS for kind, key, tree in saver(engine)}
         for collection in engine.collections.values():
@@ -93,19 +113,22 @@ class StateWriter:
         self.written = now
         return Checkpoint(engine.last_change, things, gone, definitions)
 
-    def _pack(self, thing: Thing, home: Collection) -> bytes:
-        if type(thing) is Instance:
-            values = [value if type(value) in SCALARS else PACK[type(value)](value, home, 1) for value in thing.props]
-            return self.packer.pack(["typed", [thing.kind.id, values], None])  # type: ignore[no-any-return]
-        properties = {
-            name: value if type(value) in SCALARS else PACK[type(value)](value, home, 1)
-            for name, value in thing.items()
-        }
-        if thing.kind is None and not thing.is_sorted:
-            return self.packer.pack(properties)  # type: ignore[no-any-return]
-        form = "sorted" if thing.is_sorted else "plain"
-        restriction = thing.kind.packed if thing.kind is not None else None
-        return self.packer.pack([form, properties, restriction])  # type: ignore[no-any-return]
+    def pack_things(self, things: Iterable[Thing], home: Collection) -> Iterator[tuple[int, bytes]]:
+        """The ids of things of a collection, and the things as they stand on disk."""
+        self.trees.home = home
+        pack = self.thing_packer.pack
+        for thing in things:
+            if type(thing.props) is dict and thing.kind is None:
+                yield thing.id, pack(thing.props)
+            elif type(thing) is Instance:
+                yield thing.id, pack(["typed", [thing.kind.id, thing.props], None])
+            else:
+                properties = dict(thing.items())
+                if thing.kind is None and not thing.is_sorted:
+                    yield thing.id, pack(properties)
+                else:
+                    form = "sorted" if thing.is_sorted else "plain"
+                    yield thing.id, pack([form, properties, None if thing.kind is None else thing.kind.packed])
 
 
 def load(engine: Engine, state: State) -> None:
@@ -181,7 +204,7 @@ def pack_collection(home: Collection) -> dict[str, Any]:
         prefix = f"{home.id}:"
         return {
             "root": home.root.id,
-            "things": [[thing.id, writer._pack(thing, home)] for thing in home.things()],
+            "things": [list(row) for row in writer.pack_things(home.things(), home)],
             "definitions": [
                 [kind, key.removeprefix(prefix), writer.packer.pack(tree)]
                 for saver in _SAVERS
