@@ -3,7 +3,7 @@
 The promise: no task is lost, and none is run twice for one time, wherever the server stops. How a run ended is part of
 the change that it made; where it made several, or none, the first of them says that it was interrupted, and one more
 says how it ended (`Task.tree`). What a task that makes no change says in rooms is said with the change that tells its
-end. Tests: tests/tasks/.
+end. Tests: tests/time_and_procedures/.
 """
 
 from __future__ import annotations

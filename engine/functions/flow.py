@@ -96,9 +96,7 @@ def fail_assertion(source: str, message: Value, given: bool) -> NoReturn:
         raise AssertionFailed(f"this is not true: {source[:400].strip()}")
     if type(message) is not str:
         raise TypeFailed(f"assert() takes a str as message, not {type_name(message)}")
-    if not is_utf8(message):
-        raise ValueFailed("the message of an error must be valid UTF-8")
-    raise AssertionFailed(message)
+    raise AssertionFailed(error_message(message))
 
 
 def has_type(value: Value, names: Value) -> bool:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import OverflowFailed, TypeFailed, ValueFailed
+from engine.errors import TypeFailed, ValueFailed
 from engine.functions.collections import target_scope
 from engine.functions.registry import FUNCTIONS, function, type_name
-from engine.limits import INT_MAX, INT_MIN
 from engine.replay import Replay, replays
 from engine.users import CHANGE, require
 from engine.values.calendar import offset_minutes, seconds_of, zone_names, zone_of
 from engine.values.datetime import Datetime, Moment, Timeval, check_day, check_part, checked_pattern
 from engine.values.mpdata import Mpdata
+from engine.values.numbers import int_of_float
 from engine.values.text import byte_length
 from engine.values.time_text import parse_text
 
@@ -50,22 +49,24 @@ def _moment(ctx: Context, cls: type[Moment], arguments: tuple[Thunk, ...]) -> Mo
     if len(arguments) >= 3:
         return _by_parts(ctx, cls, first, arguments[1:])
     if len(arguments) == 2:
-        second = arguments[1]()
-        for value in (first, second):
-            if type(value) is not str:
-                raise TypeFailed(f"two arguments are a text and its format, not {type_name(value)}")
-        return _by_format(cls, first, checked_pattern(second), zone)
+        _check_text(first)
+        pattern = arguments[1]()
+        _check_text(pattern)
+        return _by_format(cls, first, checked_pattern(pattern), zone)
     if type(first) is int:
         return cls(first, zone)
     if type(first) is float:
-        if not math.isfinite(first) or not INT_MIN <= int(first) <= INT_MAX:
-            raise OverflowFailed(f"{first} is no moment")
-        return cls(int(first), zone)
+        return cls(int_of_float(first), zone)
     if isinstance(first, Moment):
         return first if type(first) is cls else cls(first.seconds, first.zone, first.offset)
     if type(first) is str:
         return _by_length(cls, first, zone)
     raise TypeFailed(f"a moment can't be made of {type_name(first)}")
+
+
+def _check_text(value: Value) -> None:
+    if type(value) is not str:
+        raise TypeFailed(f"two arguments are a text and its format, each a str, not {type_name(value)}")
 
 
 def _by_parts(ctx: Context, cls: type[Moment], first: Value, rest: tuple[Thunk, ...]) -> Moment:
