@@ -185,7 +185,7 @@ def test_texts_in_queries(query: Query, code: str, expected: str) -> None:
         "datetime('2020-01-01 x01', '%Y-%m-%d %z')",
         "datetime('2020-01-01T00:00:00+01:0')",
         "datetime('2020-01-01t00')",
-        "datetime('２０２０')",
+        "datetime('٢٠٢٠')",
         "datetime('2020-13')",
         "datetime('2020-00')",
         "datetime('2020-01-00')",
