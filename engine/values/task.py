@@ -22,7 +22,7 @@ from engine.functions.users import find_user
 from engine.limits import MAX_TASKS
 from engine.replay import Replay, replays
 from engine.result import Result, shows
-from engine.snapshot import PACK, Tree, packs
+from engine.snapshot import PACK, Tree, pack, packs
 from engine.state import loads, saves
 from engine.types.definition import DEFAULTS
 from engine.users import CHANGE, User, require
