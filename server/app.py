@@ -15,7 +15,6 @@ from typing import Any
 from engine.engine import Engine
 from engine.language.compiler import GENERATED
 from engine.store import Committer, Retention, SqliteStore, Store, StoreError
-from server.backups import BackupRunner
 from server.config import Config, ConfigError
 from server.connection import GOING_AWAY, LOGIN
 from server.core import Core
@@ -196,7 +195,6 @@ class App:
         while True:
             await asyncio.sleep(1)
             await self._run_tasks(core)
-            backups.look()
             behind = self._engine.last_change - self._checkpoint_change
             waited = time.monotonic() - self._checkpoint_at
             if (

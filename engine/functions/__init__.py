@@ -1,5 +1,6 @@
 """The global functions, a page a subject. Importing this package registers all of them."""
 
+from engine import values as _values  # noqa: F401  (first, whichever page is the first)
 from engine.functions import (  # noqa: F401
     base64,
     collections,

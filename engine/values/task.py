@@ -61,7 +61,9 @@ class Task:
     how it is to be found should the server stop before the run is over: neither lost nor run once more.
     """
 
-    __slots__ = ("again", "arguments", "cancelled", "closure", "error", "id", "lock", "owner", "ran", "running", "start")
+    __slots__ = (
+        "again", "arguments", "cancelled", "closure", "error", "id", "lock", "owner", "ran", "running", "start",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.id = 0
@@ -94,7 +96,7 @@ class Task:
             "start": start,
             "owner": self.owner.id,
             "closure": self.closure.code.compact,
-            "arguments": [_packed(argument, home) for argument in self.arguments],
+            "arguments": _packed(self.arguments, home),
             "error": None if error is None else [error.code, error.message],
             "ran": ran,
         }
@@ -110,10 +112,10 @@ class Task:
         self.ran = tree["ran"]
 
 
-def _packed(argument: Value, home: Any) -> Tree:
+def _packed(arguments: tuple[Value, ...], home: Any) -> Tree:
     if home.kind == "C":
-        return pack(argument, home, 1)
-    return argument if type(argument) in SCALARS else PACK[type(argument)](argument, home, 1)
+        return pack(arguments, home)
+    return [value if type(value) in SCALARS else PACK[type(value)](value, home, 1) for value in arguments]
 
 
 register_kind("task", Task)
