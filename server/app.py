@@ -190,8 +190,6 @@ class App:
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     async def _rounds(self, core: Core) -> None:
-        assert self._store is not None
-        backups = BackupRunner(self._engine, self._store, self._loop)
         while True:
             await asyncio.sleep(1)
             await self._run_tasks(core)
