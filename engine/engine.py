@@ -29,6 +29,7 @@ from engine.errors import (
     OperationError,
     TypeFailed,
 )
+from engine.functions.backups import Backups
 from engine.functions.history import record_commit
 from engine.functions.registry import type_name
 from engine.futures import Unfinished, run_futures, value_of
@@ -124,6 +125,7 @@ class Engine:
         self.modules: dict[str, Any] = {}
         self.cache = QueryCache()
         self.counters = Counters(clock())
+        self.backups = Backups()
         self.host: Host = NoHost()
         self.started = timer()
         self._scopes: dict[str, Scope] = {}  # scopes by the texts that clients use for them

@@ -15,6 +15,7 @@ from typing import Any
 from engine.engine import Engine
 from engine.language.compiler import GENERATED
 from engine.store import Committer, Retention, SqliteStore, Store, StoreError
+from server.backups import BackupRunner
 from server.config import Config, ConfigError
 from server.connection import GOING_AWAY, LOGIN
 from server.core import Core
@@ -190,9 +191,12 @@ class App:
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     async def _rounds(self, core: Core) -> None:
+        assert self._store is not None
+        backups = BackupRunner(self._engine, self._store, self._loop)
         while True:
             await asyncio.sleep(1)
             await self._run_tasks(core)
+            backups.look()
             behind = self._engine.last_change - self._checkpoint_change
             waited = time.monotonic() - self._checkpoint_at
             if (

@@ -2,6 +2,7 @@
 
 from engine import values as _values  # noqa: F401  (first, whichever page is the first)
 from engine.functions import (  # noqa: F401
+    backups,
     base64,
     collections,
     conversion,

@@ -6,13 +6,14 @@ What only the process around the engine knows or can do comes in as `engine.host
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from engine.counters import Counters
 from engine.errors import LookupFailed, NodeError, OperationError, ValueFailed
-from engine.functions.registry import function
+from engine.functions.registry import FUNCTIONS, function
 from engine.users import CHANGE
 from engine.values.list import List
 from engine.values.mpdata import Mpdata
@@ -60,7 +61,7 @@ def node_tree(engine: Engine) -> dict[str, Any]:
         "cached_names": 0,
         "http_status_port": host.http_port or "disabled",
         "http_api_port": "disabled",
-        "scheduled_backups": 0,
+        "scheduled_backups": sum(backup.next_run is not None for backup in engine.backups.by_id.values()),
         "yajl_version": "none",
         "connected_clients": host.connections,
         "result_size_limit": engine.max_result_bytes,
@@ -136,6 +137,23 @@ def has_node(ctx: Context, node_id: int) -> bool:
     if node_id < 0:
         raise ValueFailed("the id of a node is not negative")
     return node_id == 0
+
+
+@function(
+    "new_node",
+    "secret: str, name: str, port?: lazy int",
+    scopes="T",
+    changes="T",
+    doc="Adds a second node; this version runs as a single one and refuses.",
+    example="try(new_node('secret', 'host'))",
+)
+def new_node(ctx: Context, secret: str, name: str, port: Callable[[], Any] | None = None) -> int:
+    if not secret or not secret.isascii() or not all(33 <= ord(char) <= 126 for char in secret):
+        raise ValueFailed("the secret of a node has graphic ASCII characters")
+    number = 9220 if port is None else FUNCTIONS["new_node"].check_lazy(2, port)
+    if not 1 <= number <= 65_535:
+        raise ValueFailed(f"a port lies between 1 and 65535, not at {number}")
+    raise OperationError("this server runs as a single node")
 
 
 # --- early names (spec/early-api.md, section 3) ----------------------------------------------------------------------

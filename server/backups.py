@@ -1,0 +1,75 @@
+"""Makes the backups whose time has come, while the server serves: a gzipped tar of a data folder with a copy of the
+store, to unpack as a data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tarfile
+import tempfile
+from pathlib import Path
+
+from engine.engine import Engine
+from engine.store import Store
+
+__all__ = ["BackupRunner"]
+
+log = logging.getLogger("livethings.server")
+
+
+class BackupRunner:
+    """One for the server; one backup at a time."""
+
+    def __init__(self, engine: Engine, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+        self._engine = engine
+        self._store = store
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
+
+    def look(self) -> None:
+        """Called about once a second: begin what is due."""
+        if self._task is not None and not self._task.done():
+            return
+        unwanted = self._engine.backups.unwanted
+        if unwanted or self._engine.backups.due(self._engine.clock()):
+            self._task = self._loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        backups = self._engine.backups
+        while backups.unwanted:
+            await self._loop.run_in_executor(None, _delete, backups.unwanted.pop())
+        for backup in backups.due(self._engine.clock()):
+            now = self._engine.clock()
+            path = backup.path(now, self._engine.last_change)
+            error: str | None = None
+            try:
+                await self._loop.run_in_executor(None, write_backup, self._store, Path(path))
+            except Exception as failure:  # whatever it is, the schedule goes on and tells
+                error = str(failure) or type(failure).__name__
+                log.error("the backup %s failed: %s", path, error)
+            else:
+                log.info("backup written to %s", path)
+            for surplus in backup.finished(now, path, error):
+                await self._loop.run_in_executor(None, _delete, surplus)
+
+
+def write_backup(store: Store, path: Path) -> None:
+    """Write a backup of a store; folders that are missing are made, and an unfinished file never has the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
+        copy = Path(folder, "livethings.db")
+        store.backup(copy)
+        packed = Path(folder, "packed")
+        with tarfile.open(packed, "w:gz", compresslevel=6) as archive:
+            archive.add(copy, arcname="livethings.db")
+        os.replace(packed, path)
+
+
+def _delete(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        log.warning("the old backup %s can't be deleted: %s", path, error)
