@@ -10,7 +10,7 @@ from engine.errors import ValueFailed
 from engine.language import nodes as n
 from engine.language.calls import Calls
 from engine.language.python_ast import CTX, FRAME, LOAD, NIL, py_assign, py_call, py_const, py_method, py_name
-from engine.language.statements import DISTURBING
+from engine.language.statements import DISTURBING, HARMLESS, INERT
 from engine.values.regex import compiled_regex
 
 __all__ = ["BINARY_NAMES", "UNARY_NAMES", "Expressions"]
@@ -205,7 +205,16 @@ class Expressions(Calls):
         return py_call("make_anonymous", CTX, ast.Dict([py_const(pair.name) for pair in node.pairs], values))
 
     def instance(self, node: n.Instance) -> ast.expr:
-        builder = self.spill(py_call("begin_instance", CTX, py_const(node.name)))
+        ranks = [
+            self.rank(pair.value) if pair.value else INERT if pair.name in self.assigned else HARMLESS
+            for pair in node.pairs
+        ]
+        if all(rank == INERT for rank in ranks):
+            names = self.unit.constant(tuple(pair.name for pair in node.pairs))
+            values = ast.Tuple([self.pair_value(pair) for pair in node.pairs], LOAD)
+            return py_call("make_instance", CTX, py_const(node.name), names, values)
+        locking = DISTURBING in ranks
+        builder = self.spill(py_call("begin_instance", CTX, py_const(node.name), py_const(locking)))
 
         def build() -> None:
             for pair in node.pairs:
@@ -216,10 +225,10 @@ class Expressions(Calls):
 
                 self.emit(ast.If(py_method(builder, "wants", py_const(pair.name)), self.sub_block(put), []))
 
-        if node.pairs:
+        if locking:
             self.guarded(build, [ast.Expr(py_method(builder, "close"))])
         else:
-            self.emit(ast.Expr(py_method(builder, "close")))
+            build()
         return py_method(builder, "finish", CTX)
 
     def member(self, node: n.Member) -> ast.expr:

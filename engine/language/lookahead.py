@@ -51,7 +51,7 @@ def is_leaf(body: n.Node) -> bool:
     while stack:
         node, depth = stack.pop()
         match node:
-            case n.CallMethod() | n.Instance() | n.Anonymous() | n.Member(member=n.ClosureLiteral()):
+            case n.CallMethod() | n.Anonymous() | n.Member(member=n.ClosureLiteral()):
                 return False
             case n.Call():
                 function = FUNCTIONS.get(node.name)
@@ -59,6 +59,8 @@ def is_leaf(body: n.Node) -> bool:
                     return False
                 if any(argument.lazy for argument in function.arguments):
                     return False
+                depth += 1
+            case n.Instance():
                 depth += 1
             case n.For():
                 depth += 2

@@ -160,12 +160,20 @@ def make_anonymous(ctx: Context, definitions: dict[str, Value]) -> Value:
     return anonymous_type(ctx, definitions)
 
 
-def begin_instance(ctx: Context, name: str) -> Any:
-    """`Name{…}`: what collects the values of a new instance."""
+def begin_instance(ctx: Context, name: str, lock: bool) -> Any:
+    """`Name{…}`: what collects the values of a new instance; `lock` where evaluating them could change the type."""
     type_ = ctx.scope.types.get(name)
     if type_ is None:
         raise LookupFailed(f"there is no type {name}")
-    return type_.builder(ctx)
+    return type_.builder(ctx, lock)
+
+
+def make_instance(ctx: Context, name: str, names: tuple[str, ...], values: tuple[Value, ...]) -> Value:
+    """`Name{…}` where evaluating the values can neither fail nor change anything."""
+    type_ = ctx.scope.types.get(name)
+    if type_ is None:
+        raise LookupFailed(f"there is no type {name}")
+    return type_.make(ctx, names, values)
 
 
 def get_member(ctx: Context, enum: str, name: str) -> Value:

@@ -123,6 +123,8 @@ class Statements:
                 return max((self.rank(item) for item in node.items), default=INERT)
             case n.ThingLiteral():
                 return max((self.rank(pair.value) if pair.value else HARMLESS for pair in node.pairs), default=INERT)
+            case n.Instance():
+                return max((self.rank(pair.value) for pair in node.pairs if pair.value), default=HARMLESS) or HARMLESS
             case n.Template():
                 return max((self.rank(part) for part in node.parts if not isinstance(part, str)), default=HARMLESS)
             case n.Call():

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.types.type import Type
     from engine.values.thing import Value
 
-__all__ = ["DEFAULTS", "Definition", "parse_definition"]
+__all__ = ["DEFAULTS", "MISSING", "Definition", "parse_definition"]
 
 FLAGS = "&-+^*?!"
 """Marks in front of a definition that say how a wrapped thing shows the field."""
@@ -45,28 +45,26 @@ RANGES = ("str", "utf8", "int", "float")
 FORMS = ("email", "url", "tel")
 
 DEFAULTS: dict[str, Callable[[Collection], Value]] = {
-    "str": lambda home: "",
-    "utf8": lambda home: "",
-    "raw": lambda home: "",
-    "bytes": lambda home: b"",
-    "bool": lambda home: False,
-    "int": lambda home: 0,
-    "uint": lambda home: 0,
-    "pint": lambda home: 1,
-    "nint": lambda home: -1,
-    "float": lambda home: 0.0,
-    "number": lambda home: 0,
     "regex": lambda home: Regex(".*", ""),
     "closure": lambda home: _default_closure(),
     "error": lambda home: Error(-100, "error:-100"),
     "room": lambda home: Room(),
-    "email": lambda home: "",
-    "url": lambda home: "",
-    "tel": lambda home: "",
-    "enum": lambda home: None,
     "thing": lambda home: Thing({}),
 }
-"""What a field of each base name holds when it was given nothing. Other pages add theirs (datetime, task, …)."""
+"""How to make what a field of a base name holds when it was given nothing, where it is not always the same. Other
+pages add theirs (datetime, task, …)."""
+
+_FIXED_DEFAULTS: dict[str, Value] = {
+    "str": "", "utf8": "", "raw": "", "bytes": b"", "bool": False, "int": 0, "uint": 0, "pint": 1, "nint": -1,
+    "float": 0.0, "number": 0, "email": "", "url": "", "tel": "", "enum": None,
+}  # fmt: skip
+
+
+class _Missing:
+    """Stands where a new instance has no value yet."""
+
+
+MISSING = _Missing()
 
 
 def _default_closure() -> Closure:
@@ -258,6 +256,16 @@ class Definition:
 
     # --- defaults ----------------------------------------------------------------------------------------------------
 
+    def fixed_default(self) -> Value:
+        """The default if it is a scalar and always the same, else MISSING."""
+        if self.has_default:
+            return self.default_value if self.member is None else MISSING
+        if self.nilable or self.core == "any" or self.core == "nested":
+            return None
+        if self.core == "base":
+            return _FIXED_DEFAULTS.get(self.base, MISSING)
+        return self.default_value if self.core in ("range", "pattern") else MISSING
+
     def default(self, home: Collection, made: list[int] | None = None) -> Value:
         """A fresh default, not yet in the form of a field; `made` counts the instances that are made together."""
         if self.has_default:
@@ -268,7 +276,8 @@ class Definition:
             case "any" | "nested":
                 return None
             case "base":
-                return DEFAULTS[self.base](home)
+                fixed = _FIXED_DEFAULTS.get(self.base, MISSING)
+                return DEFAULTS[self.base](home) if fixed is MISSING else fixed
             case "list":
                 return List()
             case "set":

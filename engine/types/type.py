@@ -12,6 +12,7 @@ from engine.language.runtime import describe
 from engine.limits import MAX_DEFAULT_THINGS
 from engine.quota import check_new_thing
 from engine.snapshot import pack
+from engine.types.definition import MISSING, Definition
 from engine.values.set import Set
 from engine.values.storing import OWNED, SCALARS, release
 from engine.values.thing import Instance, Thing
@@ -19,7 +20,6 @@ from engine.values.thing import Instance, Thing
 if TYPE_CHECKING:
     from engine.collection import Collection
     from engine.context import Context
-    from engine.types.definition import Definition
     from engine.types.enum import Enum
     from engine.types.relations import Relation
     from engine.types.restriction import Restriction
@@ -31,8 +31,9 @@ __all__ = ["Builder", "Type"]
 
 class Type:
     """A type. `fields` are definitions by name, in order; `positions` the place of each field in an instance's values,
-    `row` the definitions by place; `methods` closures that get the instance first; `relations` those of its fields that
-    have one; `id_name` the name under which results show the id, None: `#`.
+    `row` the definitions by place, `start` what a new instance begins with by place; `methods` closures that get the
+    instance first; `relations` those of its fields that have one; `id_name` the name under which results show the id,
+    None: `#`.
 
     `pending` is the definition that a field is about to get; `locked` counts what forbids changing the type; `ids` are
     those of the stored instances, and of some that are gone, if it has an index. Times in whole seconds since 1970.
@@ -49,6 +50,8 @@ class Type:
         self.fields: dict[str, Definition] = {}
         self.positions: dict[str, int] = {}
         self.row: tuple[Definition, ...] = ()
+        self.start: list[Value] = []
+        self.unsettled = False  # is a default to be made for each instance?
         self.methods: dict[str, Closure] = {}
         self.relations: dict[str, Relation] = {}
         self.id_name: str | None = None
@@ -68,6 +71,8 @@ class Type:
         """The fields have changed: count their positions anew."""
         self.positions = {name: place for place, name in enumerate(self.fields)}
         self.row = tuple(self.fields.values())
+        self.start = [definition.fixed_default() for definition in self.row]
+        self.unsettled = MISSING in self.start
 
     def has_name(self, name: str) -> bool:
         """Is it the name of a field, a method or the id?"""
@@ -128,34 +133,60 @@ class Type:
             raise TypeFailed(f"the type {self.name} only wraps things: it has no instances")
 
     def blank(self, home: Collection) -> Instance:
-        """A new instance whose values are yet to be put in."""
+        """A new instance with those defaults that are always the same."""
         if home.quotas:
             check_new_thing(home, len(self.row))
-        return Instance(self, [None] * len(self.row))
+        return Instance(self, self.start.copy())
 
     def new_default(self, home: Collection, made: list[int] | None = None) -> Instance:
-        """A new instance with a fresh default in every field; `made` counts those that are made together."""
+        """A new instance with a default in every field; `made` counts those that are made together."""
+        instance = self.blank(home)
+        if self.unsettled:
+            self.settle(home, instance, made)
+        return instance
+
+    def settle(self, home: Collection, instance: Instance, made: list[int] | None = None) -> None:
+        """Put fresh defaults into the fields of a new instance that have no value yet."""
         if made is None:
             made = [0]
         made[0] += 1
         if made[0] > MAX_DEFAULT_THINGS:
             raise OperationError(f"the defaults of a value can be at most {MAX_DEFAULT_THINGS} things")
-        instance = self.blank(home)
         values = instance.props
         for name, place in self.positions.items():
-            definition = self.row[place]
-            value = definition.default(home, made)
-            values[place] = value if type(value) in SCALARS else definition.put(value, instance, name)
+            if values[place] is MISSING:
+                definition = self.row[place]
+                value = definition.default(home, made)
+                values[place] = value if type(value) in SCALARS else definition.put(value, instance, name)
+
+    def fit(self, ctx: Context, instance: Instance, place: int, name: str, value: Value) -> Value:
+        """The value for a field of a new instance as it stands there; checked."""
+        definition = self.row[place]
+        definition.check(value)
+        if name in self.relations:
+            self.relations[name].check_stored(instance, value)
+        adopt(ctx, definition, value)
+        return definition.put(value, instance, name)
+
+    def make(self, ctx: Context, names: tuple[str, ...], values: tuple[Value, ...]) -> Instance:
+        """`Name{…}` with its values; those for other names than fields are ignored."""
+        self.check_instantiable()
+        home: Any = ctx.scope
+        instance = self.blank(home)
+        positions, row, props = self.positions, self.row, instance.props
+        for name, value in zip(names, values, strict=True):
+            place = positions.get(name)
+            if place is not None:
+                plain = type(value) in row[place].plain
+                props[place] = value if plain else self.fit(ctx, instance, place, name, value)
+        if self.unsettled:
+            self.settle(home, instance)
         return instance
 
     def from_thing(self, ctx: Context, source: Thing) -> Instance:
         """A new instance with the properties of an untyped thing; those that are no fields are left out."""
-        builder = Builder(self, ctx)
-        builder.close()
-        for name in self.positions:
-            if source.has(name):
-                builder.put(ctx, name, source.get(name))
-        return builder.finish(ctx)
+        names = tuple(name for name in self.positions if source.has(name))
+        return self.make(ctx, names, tuple(map(source.get, names)))
 
     # --- setting fields ----------------------------------------------------------------------------------------------
 
@@ -166,12 +197,15 @@ class Type:
             raise LookupFailed(f"{describe(thing)} has no property {name[:80]!r}")
         definition = self.row[place]
         props = thing.props
-        if type(value) in definition.plain and type(props[place]) not in OWNED:
+        plain = type(value) in definition.plain
+        if not plain:
+            definition.check(value)
+            plain = type(value) in SCALARS and name not in self.relations
+        if plain and type(props[place]) not in OWNED:
             props[place] = value
             if thing.id:
                 ctx.change.mutations.append((thing.id, {"set": {name: value}}))  # type: ignore[union-attr]
             return value
-        definition.check(value)
         old = props[place]
         if type(old) in OWNED and old.lock:
             raise OperationError(f"the property {name} can't be replaced while it is in use")
@@ -251,10 +285,13 @@ class Type:
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
-    def builder(self, ctx: Context) -> Builder:
-        """What collects the values of `Name{…}`."""
+    def builder(self, ctx: Context, lock: bool) -> Builder:
+        """What collects the values of `Name{…}`; the type is locked until its `close`, if it is to be."""
         self.check_instantiable()
-        return Builder(self, ctx)
+        builder = Builder(self, ctx.scope)  # type: ignore[arg-type]
+        if lock:
+            self.locked += 1
+        return builder
 
     def as_function(self, ctx: Context, count: int) -> TypeCall:
         """What `Name(…)` calls."""
@@ -281,25 +318,14 @@ def adopt(ctx: Context, definition: Definition, value: Value) -> bool:
     return fresh
 
 
-class _Missing:
-    """Stands where a new instance has no value yet."""
-
-
-MISSING = _Missing()
-
-
 class Builder:
-    """A new instance being made; the type is locked until `close`."""
+    """A new instance being made."""
 
     __slots__ = ("made", "type")
 
-    def __init__(self, type_: Type, ctx: Context) -> None:
-        home: Any = ctx.scope
-        if home.quotas:
-            check_new_thing(home, len(type_.row))
+    def __init__(self, type_: Type, home: Collection) -> None:
         self.type = type_
-        self.made = Instance(type_, [MISSING] * len(type_.row))
-        type_.locked += 1
+        self.made = type_.blank(home)
 
     def wants(self, name: str) -> bool:
         """Is there a field of that name?"""
@@ -309,31 +335,18 @@ class Builder:
         """Check a value for a field."""
         type_ = self.type
         place = type_.positions[name]
-        definition = type_.row[place]
-        if type(value) not in definition.plain:
-            definition.check(value)
-            if name in type_.relations:
-                type_.relations[name].check_stored(self.made, value)
-            adopt(ctx, definition, value)
-            value = definition.put(value, self.made, name)
-        self.made.props[place] = value
+        plain = type(value) in type_.row[place].plain
+        self.made.props[place] = value if plain else type_.fit(ctx, self.made, place, name, value)
 
     def close(self) -> None:
+        """The values are evaluated: the type is locked no longer."""
         self.type.locked -= 1
 
     def finish(self, ctx: Context) -> Instance:
         """The instance; fields that were given no value get a default."""
-        made = self.made
-        values = made.props
-        if MISSING in values:
-            home: Any = ctx.scope
-            count = [0]
-            for name, place in self.type.positions.items():
-                if values[place] is MISSING:
-                    definition = self.type.row[place]
-                    value = definition.default(home, count)
-                    values[place] = value if type(value) in SCALARS else definition.put(value, made, name)
-        return made
+        if self.type.unsettled:
+            self.type.settle(ctx.scope, self.made)  # type: ignore[arg-type]
+        return self.made
 
 
 class TypeCall:
