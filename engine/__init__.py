@@ -4,4 +4,4 @@ The kinds of value, the functions and the jobs register themselves, and know one
 them in an order in which that works, whichever module is asked for.
 """
 
-import engine.engine  # noqa: F401
+from engine import engine as engine

@@ -214,9 +214,7 @@ _NOTHING = object()  # in the place of an argument that was not given
     doc="A new task, which runs a closure at a time; or the task with an id; or the empty task.",
     example="task(datetime().move('hours', 1), |task| log('an hour later'))",
 )
-def task_(
-    ctx: Context, start: Value = _NOTHING, closure: Thunk | None = None, arguments: Thunk | None = None
-) -> Task:
+def task_(ctx: Context, start: Value = _NOTHING, closure: Thunk | None = None, arguments: Thunk | None = None) -> Task:
     if start is _NOTHING:
         return Task()
     tasks: dict[int, Task] = ctx.scope.tasks  # type: ignore[union-attr]
