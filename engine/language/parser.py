@@ -1,6 +1,6 @@
 """Text to nodes.
 
-`parse` runs the LALR parser of `grammar.lark`; `_Builder` makes the nodes while it runs, so there is no tree between.
+`parse` runs the LALR tables of `grammar.lark`; `_Builder` makes the nodes while it runs, so there is no tree between.
 The rules are those of the specification's page on the language, sections 2, 3 and 14.
 """
 
@@ -16,6 +16,7 @@ from lark.exceptions import UnexpectedInput
 
 from engine.errors import SyntaxFailed
 from engine.language import nodes
+from engine.language.lalr import Tables, Word
 from engine.language.nodes import Node
 from engine.language.syntax_errors import explain, line_and_column, shorten, skip_blanks
 from engine.limits import INT_MAX, MAX_NESTED_STATEMENTS
@@ -27,8 +28,13 @@ _lock = Lock()
 
 def parse(text: str) -> nodes.Query:
     """Parse a whole query. Raises SyntaxFailed, which says where and what would have fitted."""
-    lark, _ = _machinery()
-    query: nodes.Query = _run(text, lambda: lark.parse(text))
+    lark, tables, _ = _machinery()
+
+    def work() -> Any:
+        query = tables.parse(text)
+        return lark.parse(text) if query is None else query  # which raises, and says why
+
+    query: nodes.Query = _run(text, work)
     _check_nesting(query)
     return query
 
@@ -36,7 +42,7 @@ def parse(text: str) -> nodes.Query:
 def tokenise(text: str) -> list[Token]:
     """The tokens of a query in order, with their offsets; what is between them are blanks and comments. What a piece
     of text is depends on what stands before it, so this parses, and raises SyntaxFailed as `parse` does."""
-    lark, _ = _machinery()
+    lark, _, _ = _machinery()
 
     def step_through() -> list[Token]:
         parser = lark.parse_interactive(text)
@@ -53,7 +59,7 @@ def tokenise(text: str) -> list[Token]:
 
 
 def _run(text: str, work: Callable[[], Any]) -> Any:
-    _, builder = _machinery()
+    _, _, builder = _machinery()
     with _lock:
         builder.text = text
         try:
@@ -66,7 +72,7 @@ def _run(text: str, work: Callable[[], Any]) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _machinery() -> tuple[Lark, _Builder]:
+def _machinery() -> tuple[Lark, Tables, _Builder]:
     # Made when first needed: it costs a tenth of a second.
     builder = _Builder()
     lark = Lark.open(
@@ -78,7 +84,7 @@ def _machinery() -> tuple[Lark, _Builder]:
         keep_all_tokens=True,
         maybe_placeholders=True,
     )
-    return lark, builder
+    return lark, Tables(lark), builder
 
 
 # How tight a binary operator binds. Those of one level group to the left.
@@ -125,11 +131,6 @@ def _link(head: Any, link: nodes.Link) -> nodes.Chain:
     return nodes.Chain(head, [link], start=head.start, end=link.end)
 
 
-def _at(token: Token) -> str:
-    """Where a token is, for a message."""
-    return f"line {token.line}, column {token.column}"
-
-
 class _Builder:
     """The grammar's callbacks: each gets what its alternative matched, tokens included, and returns a node or a list.
 
@@ -138,6 +139,10 @@ class _Builder:
 
     def __init__(self) -> None:
         self.text = ""
+
+    def _at(self, token: Word) -> str:
+        """Where a token is, for a message."""
+        return line_and_column(self.text, token.start_pos)
 
     # --- lists
 
@@ -190,8 +195,8 @@ class _Builder:
         last = block.statements[-1]
         if isinstance(last, nodes.Constant):
             raise SyntaxFailed(
-                f"{_at(dot)}: found {dot.value!r} behind a block that answers a literal, where an operator, ';' or the "
-                f"end was expected; put the value in parentheses to call {name}() on it"
+                f"{self._at(dot)}: found {str(dot)!r} behind a block that answers a literal, where an operator, ';' or "
+                f"the end was expected; put the value in parentheses to call {name}() on it"
             )
         return _link(block, self.call_method(children[1:]))
 
@@ -215,7 +220,7 @@ class _Builder:
         names = [self._loop_variable(item, children[0]) for item in children[2]]
         return nodes.For(names, children[4], children[6], start=children[0].start_pos, end=children[6].end)
 
-    def _loop_variable(self, item: Node, word: Token) -> str:
+    def _loop_variable(self, item: Node, word: Word) -> str:
         # The parser can't tell a variable of a loop from an argument before it sees `in`.
         if type(item) is nodes.Name:
             return item.name
@@ -223,7 +228,7 @@ class _Builder:
             written = self.text[item.start : item.end]
             if written.isidentifier():
                 return written
-        raise SyntaxFailed(f"{_at(word)}: a loop is written for(NAME, NAME, … in VALUE); "
+        raise SyntaxFailed(f"{self._at(word)}: a loop is written for(NAME, NAME, … in VALUE); "
                            f"{shorten(self.text[item.start : item.end])} is no name")  # fmt: skip
 
     # --- closures
@@ -234,7 +239,7 @@ class _Builder:
     def closure_bare(self, children: list[Any]) -> nodes.ClosureLiteral:
         return self._closure(children, [])
 
-    def _closure(self, children: list[Any], parameters: list[Token]) -> nodes.ClosureLiteral:
+    def _closure(self, children: list[Any], parameters: list[Word]) -> nodes.ClosureLiteral:
         body = children[-1]
         return nodes.ClosureLiteral(
             [str(name) for name in parameters],
@@ -250,7 +255,7 @@ class _Builder:
         return nodes.Unary("".join(prefixes), operand, start=prefixes[0].start_pos, end=operand.end)
 
     def prefixed_return(self, children: list[Any]) -> Node:
-        raise SyntaxFailed(f"{_at(children[1])}: a return takes no prefix")
+        raise SyntaxFailed(f"{self._at(children[1])}: a return takes no prefix")
 
     def assign(self, children: list[Any]) -> nodes.Assign:
         name, operator, value = children
