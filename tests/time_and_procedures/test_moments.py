@@ -155,7 +155,7 @@ def test_by_parts(
         with pytest.raises(ValueFailed):
             query(code, values)
         return
-    expected = datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type]
+    expected = datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
     assert query(f"int({code})", values) == (expected - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
     shown = query(f"{code}.extract()", values)
     assert list(shown.items())[:6] == [
