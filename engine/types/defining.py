@@ -10,8 +10,9 @@ from engine.errors import LookupFailed, MaxQuotaError, TypeFailed, ValueFailed
 from engine.functions.registry import KINDS, type_name
 from engine.limits import MAX_FIELDS_TO_SELF, MAX_TYPES
 from engine.names import is_name
-from engine.types.definition import Definition, parse_definition
+from engine.types.definition import Definition
 from engine.types.instances import touched
+from engine.types.parsing import parse_definition
 from engine.types.type import Type
 from engine.values.closure import Closure
 from engine.values.list import List

@@ -22,10 +22,11 @@ from engine.types.defining import (
     renamed,
     without,
 )
-from engine.types.definition import Definition, parse_definition
+from engine.types.definition import Definition
 from engine.types.info import written
 from engine.types.instances import all_instances, instances_of, loose_things, stored_instances, touched
 from engine.types.loosening import loosens
+from engine.types.parsing import parse_definition
 from engine.types.relations import Relation, fill_in, join, part
 from engine.types.type import Type, adopt
 from engine.values.closure import Closure
