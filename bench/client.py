@@ -17,10 +17,10 @@ from bench.processes import Target
 __all__ = ["Client", "Wire", "native_package", "websocket_package"]
 
 HEADER = Struct("<IHBB")
-AUTH, QUERY, WATCH = 33, 34, 35
+AUTH, QUERY, WATCH, JOIN = 33, 34, 35, 38
 OK, DATA, ERROR = 17, 18, 19
 EVENT_ID = 0xFFFF
-INIT, UPDATE = 1, 2
+INIT, UPDATE, ROOM_JOIN, ROOM_EMIT = 1, 2, 6, 8
 WAIT = 30.0
 """Seconds to wait for an answer."""
 
@@ -136,11 +136,12 @@ class Client:
         """The result of a query."""
         return self.request(QUERY, [self.scope, code, variables or {}])
 
-    def watch(self, *things: int) -> None:
-        """Watch things, and wait for their first states. TimeoutError from a server that does not send them."""
-        self.request(WATCH, [self.scope, *things])
-        for _ in things:
-            while self.frame()[1] != INIT:
+    def subscribe(self, kind: int, first: int, *ids: int) -> None:
+        """Watch things (WATCH) or join rooms (JOIN), and wait for the event that comes first of each (INIT, ROOM_JOIN).
+        TimeoutError from a server that does not send it."""
+        self.request(kind, [self.scope, *ids])
+        for _ in ids:
+            while self.frame()[1] != first:
                 pass
 
     def fileno(self) -> int:

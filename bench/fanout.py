@@ -1,4 +1,4 @@
-"""Load: one thing that is changed again and again, and the many who watch it.
+"""Load: one thing that is changed again and again, and the many who watch it; or a room and who joined it.
 
 A change is in flight until all watchers have its event. One watcher's bytes are cut into events; the others must get
 the very same bytes, so theirs are only counted, and must add up in the end.
@@ -13,18 +13,34 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.client import QUERY, UPDATE, Client, Wire
+from bench.client import INIT, JOIN, QUERY, ROOM_EMIT, ROOM_JOIN, UPDATE, WATCH, Client, Wire
 from bench.limits import raise_open_files
 from bench.pipeline import WARM_UP, Rate
 from bench.processes import Target, cpu_seconds
 
-__all__ = ["Fanout", "fanout"]
+__all__ = ["ROOM", "THING", "Fanout", "Source", "fanout"]
 
 BUFFER = 1 << 18
 STALL = 30.0
 AT_ONCE = 256  # sockets to read from before new changes are looked at
 
-VALUE = 123_456_789
+ANSWER = 3.0  # seconds for another server to send the first event, if it sends any
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where events come from: how it is made, giving its id; how it is subscribed to, and the event that comes first;
+    the code that causes an event, and the event's type."""
+
+    make: str
+    subscribe: int
+    first: int
+    cause: str
+    event: int
+
+
+THING = Source(".bench = {value: 0}; .bench.id();", WATCH, INIT, ".bench.value = 123456789;", UPDATE)
+ROOM = Source(".room = room(); .room.id();", JOIN, ROOM_JOIN, ".room.emit('moved', 123456789);", ROOM_EMIT)
 
 
 @dataclass
@@ -37,10 +53,11 @@ class Fanout:
 
 
 class _Crowd:
-    """A publisher, and the watchers of one thing."""
+    """A publisher, and the watchers of one thing or the members of one room."""
 
-    def __init__(self, target: Target, watchers: int, websocket: bool, event: bytes) -> None:
+    def __init__(self, target: Target, source: Source, watchers: int, websocket: bool, event: bytes) -> None:
         self.target = target
+        self.source = source
         self.websocket = websocket
         self.poller = select.epoll()
         self.sockets: dict[int, socket.socket] = {}
@@ -84,20 +101,23 @@ class _Crowd:
 
     def _connect(self, watchers: int) -> None:
         publisher = Client(self.target)
-        thing = publisher.query(".bench = {value: 0}; .bench.id();")
+        source = self.source
+        source_id = publisher.query(source.make)
         for _ in range(watchers):
             client = Client(self.target, self.websocket)
-            client.watch(thing)
+            if self.target.pid is None and not self.held:
+                client.socket.settimeout(ANSWER)
+            client.subscribe(source.subscribe, source.first, source_id)
             self.held.append(client)
             self.sockets[client.fileno()] = client.socket
         self.publisher = publisher.socket
         self.held.append(publisher)
-        self.change = publisher.pack(QUERY, [self.target.scope, f".bench.value = {VALUE};"])
+        self.change = publisher.pack(QUERY, [self.target.scope, source.cause])
         self.publisher.sendall(self.change)
         event = b""
         for client in self.held[:-1]:
             _, kind, body = client.frame()
-            assert kind == UPDATE, kind
+            assert kind == source.event, kind
             event = body
         size = len(event) + 8
         # What the bare server copies has the same size.
@@ -170,7 +190,7 @@ class _Crowd:
         """How many events have come to the reference."""
         if self.target.bare:
             return length // one_event
-        return events + sum(kind == UPDATE for _, kind, _ in self.wire.feed(bytes(data)))
+        return events + sum(kind == self.source.event for _, kind, _ in self.wire.feed(bytes(data)))
 
     def close(self) -> None:
         for connection in self.sockets.values():
@@ -180,6 +200,7 @@ class _Crowd:
 
 def fanout(
     targets: list[Target],
+    source: Source,
     watchers: int,
     websocket: bool,
     in_flights: tuple[int, ...],
@@ -187,13 +208,19 @@ def fanout(
     rounds: int,
     latency: bool = False,
 ) -> Fanout:
-    """Measure deliveries to so many watchers, the targets by turns. Our server comes first."""
+    """Measure deliveries to so many watchers, the targets by turns. Our server comes first. Another server that has no
+    such events is left out."""
     raise_open_files()
     made = Fanout()
     event = b""
     crowds = []
     for target in targets:
-        crowd = _Crowd(target, watchers, websocket and not target.bare, event)
+        try:
+            crowd = _Crowd(target, source, watchers, websocket and not target.bare, event)
+        except (TimeoutError, RuntimeError):
+            if target.pid is not None:
+                raise
+            continue
         event = crowd.event
         crowds.append(crowd)
     for _ in range(rounds):

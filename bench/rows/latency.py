@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.fanout import fanout
+from bench.fanout import THING, fanout
 from bench.lab import Lab
 from bench.table import Row
 
@@ -38,7 +38,7 @@ def rows(lab: Lab) -> Iterator[Row]:
     sizes = lab.sizes
     with lab.targets() as targets:
         for watchers in (1, sizes.watchers[0]):
-            made = lab.load(fanout, targets, watchers, False, (1,), sizes.seconds, sizes.rounds, True)
+            made = lab.load(fanout, targets, THING, watchers, False, (1,), sizes.seconds, sizes.rounds, True)
             cuts = {name: statistics.quantiles(seen, n=100) for name, seen in made.latencies.items()}
             for percent in (50, 99):
                 values = {name: cut[percent - 1] * 1e6 for name, cut in cuts.items()}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.client import Client
+from bench.client import INIT, WATCH, Client
 from bench.lab import Lab
 from bench.limits import raise_open_files
 from bench.processes import Target, resident_bytes, serve
@@ -47,12 +47,12 @@ def watch_bytes(target: Target, connections: int, each: int, settle: float) -> f
     held = [Client(target) for _ in range(connections)]
     things: list[int] = [held[0].query(f".w{number} = {{n: 0}}; .w{number}.id();") for number in range(each)]
     for client in held[: len(held) // WARM]:
-        client.watch(*things)
+        client.subscribe(WATCH, INIT, *things)
     rest = held[len(held) // WARM :]
     time.sleep(settle)
     before = resident_bytes(target.pid)
     for client in rest:
-        client.watch(*things)
+        client.subscribe(WATCH, INIT, *things)
     time.sleep(settle)
     return _taken(target, before, len(rest) * each, held)
 

@@ -35,6 +35,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, set[str]]:
         "durable changes",
         "deliveries, 5 on TCP, 20 in flight",
         "deliveries, 5 on WebSocket, 1 in flight",
+        "room events, 5 on TCP, 20 in flight",
         "change to event, 1 watcher, p99",
         "memory of a connection, WebSocket",
         "memory of a watch",
