@@ -22,7 +22,8 @@ from engine.functions import flow
 from engine.language import callees, runtime
 from engine.language import nodes as n
 from engine.language.analysis import analyse
-from engine.language.expressions import BINARY_NAMES, UNARY_NAMES, Expressions
+from engine.language.arithmetic import BINARY_NAMES, UNARY_NAMES
+from engine.language.expressions import Expressions
 from engine.language.lookahead import assigned_names, is_leaf
 from engine.language.operators import BINARY, UNARY
 from engine.language.parser import parse
@@ -43,6 +44,8 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), 12_000))
 
 GLOBALS: dict[str, Any] = {
     "__builtins__": {},
+    "int": int,
+    "str": str,
     "LanguageError": LanguageError,
     "RecursionError": RecursionError,
     "ReturnSignal": runtime.ReturnSignal,

@@ -8,25 +8,18 @@ from typing import Any
 
 from engine.errors import ValueFailed
 from engine.language import nodes as n
-from engine.language.calls import Calls
+from engine.language.arithmetic import Arithmetic
 from engine.language.python_ast import CTX, FRAME, LOAD, NIL, py_assign, py_call, py_const, py_method, py_name
 from engine.language.statements import DISTURBING, HARMLESS, INERT
 from engine.values.regex import compiled_regex
 
-__all__ = ["BINARY_NAMES", "UNARY_NAMES", "Expressions"]
+__all__ = ["Expressions"]
 
 MAX_EXPRESSION_LINKS = 16
 """Links of a chain in one Python expression."""
 
-BINARY_NAMES = {
-    "+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo", "<<": "shift_left",
-    ">>": "shift_right", "&": "bit_and", "^": "bit_xor", "|": "bit_or", "==": "equal", "!=": "not_equal",
-    "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal",
-}  # fmt: skip
-UNARY_NAMES = {"+": "plus", "-": "minus", "~": "invert"}
 
-
-class Expressions(Calls):
+class Expressions(Arithmetic):
     """What compiles expressions."""
 
     # --- expressions -------------------------------------------------------------------------------------------------
@@ -86,45 +79,6 @@ class Expressions(Calls):
         if name in self.assigned:
             return ast.Subscript(FRAME, py_const(name), LOAD)
         return py_call("read", CTX, py_const(name))
-
-    def assign(self, node: n.Assign) -> ast.expr:
-        value = self.expression(node.value)
-        if node.operator:
-            if self.locals is not None and node.name in self.locals:
-                return self._update_local(node, value)
-            return self.spill(py_call("update_variable", CTX, py_const(node.name), py_const(node.operator), value))
-        value = self.spill(value)
-        self.emit(ast.Assign([self.store(node.name)], value))
-        self.assigned.add(node.name)
-        return value
-
-    def _update_local(self, node: n.Assign, value: ast.expr) -> ast.expr:
-        """`name op= value` where the variable may be a Python local: if it is set; else it is one of a caller's."""
-        value = self.spill(value)
-        slot = ast.Name(f"v_{node.name}", LOAD)
-        result = self.temporary()
-        mine: list[ast.stmt] = [
-            py_assign(result, py_call("update_value", CTX, slot, py_const(node.operator), value)),
-            py_assign(f"v_{node.name}", py_name(result)),
-        ]
-        if node.name in self.assigned:
-            self.block.extend(mine)
-        else:
-            theirs = py_assign(
-                result, py_call("update_variable", CTX, py_const(node.name), py_const(node.operator), value)
-            )
-            self.emit(ast.If(ast.Compare(slot, [ast.IsNot()], [py_name("UNSET")]), mine, [theirs]))
-        return py_name(result)
-
-    def unary(self, node: n.Unary) -> ast.expr:
-        value = self.expression(node.operand)
-        for operator in reversed(node.operators):
-            value = ast.UnaryOp(ast.Not(), value) if operator == "!" else py_call(UNARY_NAMES[operator], value)
-        return value
-
-    def binary(self, node: n.Binary) -> ast.expr:
-        left, right = self.expressions((node.left, node.right))
-        return py_call(BINARY_NAMES[node.operator], left, right)
 
     def logical(self, node: n.Logical) -> ast.expr:
         left = self.expression(node.left)
