@@ -32,7 +32,7 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 leaves = st.one_of(
     st.tuples(st.just("name"), st.sampled_from(NAMES)),
     st.tuples(st.just("name"), st.sampled_from(NAMES)),
-    st.tuples(st.just("int"), st.sampled_from(["0", "1", "2", "7", "-3", str(INT_MAX), "1000003", "'a'", "nil", "1.5"])),
+    st.tuples(st.just("int"), st.sampled_from(["0", "1", "2", "7", "-3", str(INT_MAX), "'a'", "nil", "1.5"])),
     st.tuples(st.just("property"), st.sampled_from(NAMES)),
     st.tuples(st.just("call"), st.sampled_from(NAMES)),
 )  # fmt: skip
@@ -65,10 +65,6 @@ def text_of(tree: Any) -> str:
         case (operator, left, right):
             return f"({text_of(left)} {operator} {text_of(right)})"
     raise AssertionError(tree)
-
-
-class Failed(Exception):
-    """The tree can't be evaluated: what the error is called."""
 
 
 def evaluate(tree: Any, variables: dict[str, Any], log: list[str]) -> Any:
@@ -122,7 +118,7 @@ def test_inline_as_called(outcome: Outcome, tree: Any, place: str, a: Any, b: An
     value, failed, made = done.value
     assert made == log
     if failed:
-        assert value == next(error.code for error in LanguageError.__subclasses__() if error.name == result)  # type: ignore[attr-defined]
+        assert value in [error.code for error in LanguageError.__subclasses__() if error.name == result]
     elif place == "test":
         assert value == bool(eval(result, {"inf": float("inf"), "nan": float("nan")}))
     else:
@@ -133,7 +129,9 @@ def test_inline_as_called(outcome: Outcome, tree: Any, place: str, a: Any, b: An
 @given(
     tree=trees,
     operator=st.sampled_from(["+", "-", "*", "/", "%", "&", "|", "^"]),
-    place=st.sampled_from(["{}", "(|| {{ {}; nil }}).call()", "g = |a| {{ {}; a }}; a = g(a)", "(|a| {{ {}; a }}).call(a)"]),
+    place=st.sampled_from(
+        ["{}", "(|| {{ {}; nil }}).call()", "g = |a| {{ {}; a }}; a = g(a)", "(|a| {{ {}; a }}).call(a)"]
+    ),
     a=values,
     b=values,
     c=values,
