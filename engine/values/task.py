@@ -137,11 +137,7 @@ def _read(data: bytes, replay: Replay) -> Task:
     number = int.from_bytes(data, "big")
     if not number:
         return Task()
-    task_id = replay.leaf_id(number)
-    known: Task | None = _scope_of(replay).tasks.get(task_id) or replay.awaited_tasks.get(task_id)
-    if known is None:
-        known = replay.awaited_tasks[task_id] = Task()
-    return known
+    return _task_of(replay, replay.leaf_id(number))
 
 
 leaf(Task, 3, lambda task: task.id.to_bytes(8, "big"), _read)
@@ -157,6 +153,16 @@ def _pack(value: Task, home: Any, depth: int) -> Task:
 
 def _scope_of(replay: Replay) -> Any:
     return replay.home if replay.home is not None else replay.engine.server
+
+
+def _task_of(replay: Replay, task_id: int) -> Task:
+    """The task with that id; one that is still empty where it is mentioned before it is made, or after it is gone."""
+    known: Task | None = _scope_of(replay).tasks.get(task_id)
+    if known is None:
+        known = replay.awaited_tasks.get(task_id)
+    if known is None:
+        known = replay.awaited_tasks[task_id] = Task()
+    return known
 
 
 def _record(scope: Any, job: Job) -> None:
@@ -473,10 +479,11 @@ AGAIN_IN = METHODS["again_in"][Task]
 @replays("task")
 def _replay_task(replay: Replay, _: Any, tree: dict[str, Any]) -> None:
     scope = _scope_of(replay)
-    task = scope.tasks.get(tree["id"]) or replay.awaited_tasks.pop(tree["id"], None) or Task()
+    task = _task_of(replay, tree["id"])
     replay.kept.append(task.arguments)
     task.fill(replay, tree, scope)
     scope.tasks[task.id] = task
+    replay.awaited_tasks.pop(task.id, None)
 
 
 @replays("del_task")
@@ -497,11 +504,12 @@ def _save(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
 @loads("task")
 def _load(replay: Replay, key: str, tree: dict[str, Any]) -> None:
     scope = _scope_of(replay)
-    task = replay.awaited_tasks.pop(replay.leaf_id(tree["id"]), None) or Task()
+    task = _task_of(replay, replay.leaf_id(tree["id"]))
     task.fill(replay, tree, scope)
     if not scope.tasks:
         replay.later.append(lambda: _arrange(scope, replay.task_places))
     scope.tasks[task.id] = task
+    replay.awaited_tasks.pop(task.id, None)
     replay.task_places[task.id] = tree["place"]
 
 
