@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.client import DATA, QUERY, Client, native_package
+from bench.client import DATA, QUERY, Client, Wire, native_package, websocket_package
 from bench.processes import Target, cpu_seconds
 
 __all__ = ["Rate", "pipeline"]
@@ -47,10 +47,15 @@ class _Lane:
         self.send = connection.sendall
 
 
-def pipeline(target: Target, code: str, connections: int, in_flight: int, seconds: float) -> Rate:
+def pipeline(
+    target: Target, code: str, connections: int, in_flight: int, seconds: float, websocket: bool = False
+) -> Rate:
     """Run a query again and again; to the baseline go the same bytes."""
-    request = native_package(QUERY, [target.scope, code])
-    sockets, reply, size = _connect(target, code, request, connections)
+    request = (websocket_package if websocket else native_package)(QUERY, [target.scope, code])
+    if target.bare:
+        sockets, reply, size = _connect_bare(target, request, connections)
+    else:
+        sockets, reply, size = _connect(target, code, request, connections, websocket)
     make = _maker(request, in_flight)
     buffer = bytearray(BUFFER)
     poller = select.epoll()
@@ -94,20 +99,31 @@ def pipeline(target: Target, code: str, connections: int, in_flight: int, second
     return Rate((done - counted_from) / wall, cpu / max(1, done - counted_from), used / wall)
 
 
-def _connect(target: Target, code: str, request: bytes, count: int) -> tuple[list[socket.socket], bytes, int]:
-    """The connections, the header that each reply has, and the size of a reply."""
-    if target.bare:
-        sockets = [socket.create_connection((target.host, target.echo)) for _ in range(count)]
-        for connection in sockets:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sockets, request[:8], len(request)
-    clients = [Client(target) for _ in range(count)]
+def _connect_bare(target: Target, request: bytes, count: int) -> tuple[list[socket.socket], bytes, int]:
+    """The connections, how each reply begins, and the size of a reply."""
+    sockets = [socket.create_connection((target.host, target.echo)) for _ in range(count)]
+    for connection in sockets:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sockets, request[:8], len(request)
+
+
+def _connect(
+    target: Target, code: str, request: bytes, count: int, websocket: bool
+) -> tuple[list[socket.socket], bytes, int]:
+    """The same, with the size of the reply to a first request."""
+    clients = [Client(target, websocket) for _ in range(count)]
     clients[0].socket.sendall(request)
-    package_id, kind, body = clients[0].frame()
-    if kind != DATA:
-        raise RuntimeError(f"{target.name} answers {code!r} with {body!r}")
-    reply = len(body).to_bytes(4, "little") + package_id.to_bytes(2, "little") + bytes((kind, kind ^ 0xFF))
-    return [client.socket for client in clients], reply, 8 + len(body)
+    wire = Wire(websocket)
+    reply = b""
+    while True:
+        piece = clients[0].socket.recv(BUFFER)
+        if not piece:
+            raise RuntimeError(f"{target.name} has closed the connection")
+        reply += piece
+        for _, kind, body in wire.feed(piece):
+            if kind != DATA:
+                raise RuntimeError(f"{target.name} answers {code!r} with {body!r}")
+            return [client.socket for client in clients], reply[: 10 if websocket else 8], len(reply)
 
 
 def _maker(request: bytes, most: int) -> Callable[[int], bytes]:

@@ -13,8 +13,11 @@ __all__ = ["rows"]
 CONNECTIONS = 8
 IN_FLIGHT = 32
 
+CACHED = "1 + 1;"
+
 CODES = {
-    "cached queries": "1 + 1;",
+    "cached queries": CACHED,
+    "cached queries over WebSocket": CACHED,
     "uncached queries": f"x = {NUMBER}; x + 1; nil;",
     "uncached queries, 8 statements": (
         f"a = {NUMBER}; b = a % 7; if (b > 3) {{ b = b - 3; }} else {{ b += 1; }}; "
@@ -28,9 +31,11 @@ def rows(lab: Lab) -> Iterator[Row]:
     sizes = lab.sizes
     with lab.targets() as targets:
         for name, code in CODES.items():
-            made: dict[str, list[Rate]] = {target.name: [] for target in targets}
+            websocket = name.endswith("WebSocket")
+            taking = [target for target in targets if target.websocket or target.bare or not websocket]
+            made: dict[str, list[Rate]] = {target.name: [] for target in taking}
             for _ in range(sizes.rounds):
-                for target in targets:
-                    rate = lab.load(pipeline, target, code, CONNECTIONS, IN_FLIGHT, sizes.seconds)
+                for target in taking:
+                    rate = lab.load(pipeline, target, code, CONNECTIONS, IN_FLIGHT, sizes.seconds, websocket)
                     made[target.name].append(rate)
             yield rates(name, "/s", made)
