@@ -234,6 +234,9 @@ def unpack_collection(
     _load_things(engine, replay, iter([(replay.moved(number), home.id, data) for number, data in things]))
     found = home.find(home.root.id)
     assert found is home.root, root
+    importer = next((user for user in engine.users.values() if user.id == owner), None)
+    for task in home.tasks.values():
+        task.owner = importer
     engine.next_id = max(engine.next_id, replay.next_id)
     home.dirty.update(home.index)
 

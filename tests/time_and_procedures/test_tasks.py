@@ -310,3 +310,25 @@ def test_a_closure_of_a_procedure_s_own_change(query: Query, clock: Clock, run_d
     query(".t = task(datetime(), |t| wse(p(t))); nil")
     run_due()
     assert query(".t.err()") is None
+
+
+def test_imported_tasks_belong_to_who_imports_them(engine: Engine, query: Query) -> None:
+    query("new_user('clerk'); grant('//stuff', 'clerk', QUERY|CHANGE); new_collection('other')", scope="@t")
+
+    class Clerk:
+        user = engine.users["clerk"]
+        subscriber = None
+
+    query(
+        ".t = task(datetime(2100, 1, 1), |t, x, t2| x, [{k: 1}]); .u = task(datetime(2100, 1, 1), || 1); nil",
+        caller=Clerk(),
+    )
+    query(".t.set_args([.t.args()[0], .u]); .u.cancel()")
+    dump = query("export({dump: true})")
+    query("import(dump, {import_tasks: true}); nil", {"dump": dump}, scope="//other")
+    code = "[.t.owner(), .t.args()[0].k, .t.args()[1] == .u, .u.err().code(), tasks().len(), tasks()[0] == .t]"
+    assert query(code, scope="//other") == ["admin", 1, True, -64, 2, True]
+    assert query(".t.owner()") == "clerk"
+    query("del_collection('other'); new_collection('other')", scope="@t")
+    query("import(dump); nil", {"dump": dump}, scope="//other")
+    assert query("[.t, .u, tasks()]", scope="//other") == ["task:nil", "task:nil", []]
