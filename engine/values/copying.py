@@ -69,20 +69,26 @@ class Copying:
             if self.keep and thing.kind is not None:
                 copy.kind = thing.kind.loosened()
         self.path[thing] = copy
-        names = thing.kind.positions if type(copy) is Instance else None
-        for place, (name, value) in enumerate(thing.items()):
-            if names is not None and name in thing.kind.relations:
-                # Another thing can't have the same relations, and an unstored one none.
-                value = own(Set(), copy, name, copy.kind.item_restriction(name)) if type(value) is Set else None
-            elif type(value) not in SCALARS:
-                spec = None if names is None else copy.kind.item_restriction(name)
-                value = self._held(value, copy, name, spec, deep - 1)
-            if names is None:
-                copy.props[name] = value
-            else:
-                copy.props[place] = value
+        if type(copy) is Instance:
+            self._fill_instance(copy, thing, deep - 1)
+        else:
+            for name, value in thing.items():
+                copy.props[name] = value if type(value) in SCALARS else self._held(value, copy, name, None, deep - 1)
         del self.path[thing]
         return copy
+
+    def _fill_instance(self, copy: Instance, thing: Thing, deep: int) -> None:
+        type_ = thing.kind
+        for place, (name, value) in enumerate(thing.items()):
+            definition = type_.row[place]
+            if name in type_.relations:
+                # Another thing can't have the same relations, and an unstored one none.
+                value = own(Set(), copy, name, definition.spec) if type(value) is Set else None
+            elif type(value) not in SCALARS:
+                value = self._held(value, copy, name, definition.spec, deep)
+                if definition.demanded is not None and type(value) is Thing and not value.kind.demanded:
+                    value.kind = definition.demanded
+            copy.props[place] = value
 
     def _held(self, value: Value, copy: Thing, name: str, spec: Any, deep: int) -> Value:
         """A property's value as a property of the copy."""

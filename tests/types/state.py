@@ -120,7 +120,10 @@ def _check_instance(thing: Instance) -> None:
     assert len(thing.props) == len(type_.fields)
     assert list(thing.keys()) == list(type_.fields)
     for name, definition in type_.fields.items():
-        definition.check(thing.get(name))
+        value = thing.get(name)
+        definition.check(value)
+        if definition.demanded is not None and value is not None:
+            assert value.kind.demanded
     for name, relation in type_.relations.items():
         for other in _held(thing.get(name)):
             assert thing in _held(other.get(relation.other_field)), (thing.id, name, other.id)

@@ -153,8 +153,9 @@ def test_a_demanded_restriction(typed: Query) -> None:
     assert typed(".p.b = nil; .p.c = 3; .p.keys()") == ["a", "b", "c"]
     with pytest.raises(TypeFailed):
         typed(".p.d = 'x'")
-    with pytest.raises(OperationError):
-        typed(".p.restrict('int')")
+    for thing in (".p", ".t.dup(2).k"):
+        with pytest.raises(OperationError):
+            typed(f"{thing}.restrict('int')")
 
 
 def test_taking_on_a_restriction_is_a_change(typed: Query) -> None:

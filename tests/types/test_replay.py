@@ -25,6 +25,9 @@ def run(program: list[str]) -> tuple[Engine, Disk, list[bytes]]:
         if done.change is not None:
             changes.append(done.change.packed)
         del done
+        swept = engine.garbage.step(40)
+        if swept is not None and swept.change is not None:
+            changes.append(swept.change.packed)
         check_rules(engine)
         disk.checkpoint()
     return engine, disk, changes
