@@ -43,7 +43,10 @@ CHECKPOINT_CHANGES = 100_000
 CHECKPOINT_THINGS = 20_000
 CHECKPOINT_TIME = 300.0
 """A checkpoint is made after so many changes, when so many things differ from the last one, or so many seconds after
-it if anything changed. Packing 20,000 things holds the loop up for some 50 ms."""
+it if anything changed. Packing 20,000 things holds the loop up for some 10 ms."""
+
+CHECKPOINT_ROUND = 1.0
+"""Seconds between two looks at whether a checkpoint is due."""
 
 OTHER_FILES = 320
 """Open files that are no clients: the store, listening sockets, status requests."""
@@ -194,7 +197,7 @@ class App:
         assert self._store is not None
         backups = BackupRunner(self._engine, self._store, self._loop)
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(CHECKPOINT_ROUND)
             await self._run_tasks(core)
             backups.look()
             behind = self._engine.last_change - self._checkpoint_change

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -21,9 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests.server.fakes import free_ports
+from tests.serving import ROOT, Server
 
-ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).with_name("programs")
 LONGEST = 20.0
 """Seconds after which a program has failed."""
@@ -157,52 +155,20 @@ def run(start: Any) -> Any:
     return run
 
 
-class Server:
-    """A server process that can be started again where it was."""
-
-    def __init__(self, folder: Path) -> None:
-        self.tcp, self.ws, self.http = free_ports(3)
-        self._folder = folder
-        self.start()
-
-    def start(self) -> None:
-        """Start it and wait until it is ready."""
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "server.cli", "serve",
-                    "--data-dir", self._folder / "data",
-                    "--tcp-port", str(self.tcp), "--ws-port", str(self.ws), "--http-port", str(self.http),
-                ],
-                cwd=ROOT,
-                env={name: value for name, value in os.environ.items() if not name.startswith("LIVETHINGS_")},
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )  # fmt: skip
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline(), (self._folder / "log").read_text()
-
-    def restart(self, number: int, program: Program) -> None:
-        """End it by a signal and start it again, while a program is connected to it."""
-        # A process that is killed closes its connections before its door, and the clients don't survive it when they
-        # are accepted by the dying: they connect again in no time. So they don't see it before it is over.
-        with program.stopped() if number == signal.SIGKILL else contextlib.nullcontext():
-            self.stop(number)
-        self.start()
-
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it."""
-        if self._process.poll() is None:
-            self._process.send_signal(number)
-            self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+def restart(server: Server, number: int, program: Program) -> None:
+    """End a server by a signal and start it again, while a program is connected to it."""
+    # A process that is killed closes its connections before its door, and the clients don't survive it when they are
+    # accepted by the dying: they connect again in no time. So they don't see it before it is over.
+    with program.stopped() if number == signal.SIGKILL else contextlib.nullcontext():
+        server.stop(number)
+    server.start()
 
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server for all tests that leave it as it is; each uses a collection of its own."""
     server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
     yield server
     server.stop()
 
@@ -211,5 +177,6 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own."""
     server = Server(tmp_path)
+    server.start()
     yield server
     server.stop()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.clients.conftest import Server
 from tests.clients.test_watching import events_before
+from tests.serving import Server
 
 
 def test_a_model(client_0_6: Path, shared_server: Server, run: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import Server
+from tests.serving import Server
 
 ERRORS = {
     "x": "LookupError",

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import Program, Server
+from tests.clients.conftest import Program, restart
+from tests.serving import Server
 
 
 def heard(program: Program, room: str) -> list[dict[str, Any]]:
@@ -34,6 +35,6 @@ def test_rooms(way: str, client_1_4: Path, server: Server, start: Any) -> None:
     assert heard(program, "quiet") == [{"joined": True}, {"gone": True}]
     assert not program.logged
     program.heard.clear()
-    server.restart(signal.SIGKILL if way == "TCP" else signal.SIGTERM, program)
+    restart(server, signal.SIGKILL if way == "TCP" else signal.SIGTERM, program)
     program.end()
     assert heard(program, "chat") == [{"joined": True}, {"said": ["again"]}], program.heard

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import Program, Server
+from tests.clients.conftest import Program, restart
+from tests.serving import Server
 
 
 def events_before(program: Program, step: str) -> list[list[Any]]:
@@ -99,10 +100,10 @@ def test_emitters(client_0_6: Path, shared_server: Server, run: Any) -> None:
 @pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGKILL], [signal.SIGKILL, signal.SIGTERM]])
 def test_reconnecting(numbers: list[int], client_0_6: Path, server: Server, start: Any) -> None:
     program = start(client_0_6, "reconnect", server.tcp, "shop", len(numbers))
-    for restart, number in enumerate(numbers):
-        assert program.until("ready")["is"] == restart * 10
-        server.restart(number, program)
-        assert program.until("again")["is"] == [True, (restart + 1) * 10, ["a"] + ["b"] * (restart + 1)]
+    for count, number in enumerate(numbers):
+        assert program.until("ready")["is"] == count * 10
+        restart(server, number, program)
+        assert program.until("again")["is"] == [True, (count + 1) * 10, ["a"] + ["b"] * (count + 1)]
     program.end()
     assert [said["rang"] for said in program.heard if "rang" in said] == [[10], [20]][: len(numbers)]
     # Nothing was misunderstood: all that was said is that the connection was lost, and tried again.
