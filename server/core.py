@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.store import StoreError
 from server import native
 from server.authenticator import Authenticator
 from server.config import Config
@@ -64,6 +65,7 @@ class Core:
         self._rounds = 0
         self._refused = 0
         self._giving_way = False
+        self._refusing = False
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -75,7 +77,13 @@ class Core:
             if change is not None:
                 # First: if the committer refuses, nothing that knows of the change may leave.
                 self.outbox.executed(change.id)
-                self.committer.append(change.id, change.packed)
+                try:
+                    self.committer.append(change.id, change.packed)
+                except StoreError as error:  # the server is about to be stopped for what it failed at before
+                    if not self._refusing:
+                        self._refusing = True
+                        log.critical("no change is kept any more: %s", error)
+                    return
                 if not self._giving_way:
                     self._giving_way = True
                     self.loop.call_soon(self._give_way)
