@@ -29,8 +29,6 @@ _HOLD = {"a": "T", "b": "T", "x": "T", "c": "U", "d": "U", "y": "U", "e": "V"}
 TYPE_FIELDS = st.sampled_from([f"{name}', '{field}" for name in "TTTUUUV" for field in _FIELDS[name]])
 PLACE_FIELDS = st.sampled_from([f"{place}.{field}" for place, name in _HOLD.items() for field in _FIELDS[name]])
 PLACE_KEYS = st.sampled_from([f"{place}.set('{field}'" for place, name in _HOLD.items() for field in _FIELDS[name]])
-RELATED = st.sampled_from([f"{place}.{field}" for place in "abx" for field in ("u", "us", "t", "ts")]
-                          + [f"{place}.{field}" for place in "cdy" for field in ("t", "many", "u")])  # fmt: skip
 FIELDS = st.sampled_from(("n", "u", "us", "s", "l", "t", "ts", "many", "k"))
 
 DEFINITIONS = st.sampled_from(
@@ -98,39 +96,49 @@ def _action(action: str, parts: tuple[str, str]) -> str:
     return f"mod_type('{type_}', '{action}', '{field}'" + (f", {parts[1]})" if parts[1] else ")")
 
 
-_RELATIONS = st.one_of(
-    st.sampled_from(
-        (
-            "mod_type('T', 'rel', 'u', 't')",
-            "mod_type('T', 'rel', 'u', 'many')",
-            "mod_type('T', 'rel', 'us', 't')",
-            "mod_type('T', 'rel', 'us', 'many')",
-            "mod_type('U', 'rel', 'many', 'us')",
-            "mod_type('T', 'rel', 't', 't')",
-            "mod_type('T', 'rel', 'ts', 'ts')",
-            "mod_type('T', 'rel', 't', 'ts')",
-            "mod_type('T', 'rel', 'ts', 't')",
-            "mod_type('U', 'rel', 'u', 'u')",
-        )
-    ),
-    TYPE_FIELDS.map(lambda pair: _action("rel", (pair, "nil"))),
+_MAKE_RELATION = st.sampled_from(
+    (
+        "mod_type('T', 'rel', 'u', 't')",
+        "mod_type('T', 'rel', 'u', 'many')",
+        "mod_type('T', 'rel', 'us', 't')",
+        "mod_type('T', 'rel', 'us', 'many')",
+        "mod_type('U', 'rel', 'many', 'us')",
+        "mod_type('T', 'rel', 't', 't')",
+        "mod_type('T', 'rel', 'ts', 'ts')",
+        "mod_type('T', 'rel', 't', 'ts')",
+        "mod_type('T', 'rel', 'ts', 't')",
+        "mod_type('U', 'rel', 'u', 'u')",
+    )
 )
+_RELATIONS = st.one_of(_MAKE_RELATION, TYPE_FIELDS.map(lambda pair: _action("rel", (pair, "nil"))))
 
-_ANY_INSTANCE = st.sampled_from((".a", ".b", ".c", ".d", ".x", ".y", "T{}", "U{}", "v", "w"))
-_ONE_OR_TWO = st.one_of(_ANY_INSTANCE, _join(_ANY_INSTANCE, ", ", _ANY_INSTANCE))
+_SIDES = st.sampled_from(
+    [(f".{place}.{field}", member) for place in "abx" for field, member in (("u", "U"), ("t", "T"))]
+    + [(f".{place}.{field}", member) for place in "cdy" for field, member in (("t", "T"), ("u", "U"))]
+)
+_SET_SIDES = st.sampled_from(
+    [(f".{place}.{field}", member) for place in "abx" for field, member in (("us", "U"), ("ts", "T"))]
+    + [(f".{place}.many", "T") for place in "cdy"]
+)
+_MEMBERS = {"T": (".a", ".b", ".x", "T{}", "v"), "U": (".c", ".d", ".y", "U{}", "w")}
+_SET_CHANGES = (
+    "{0}.add({1})", "{0}.add({1}, {2})", "{0}.remove({1})", "{0}.remove(|x| x.n == 0)", "{0}.clear()",
+    "{0} = set({1})", "{0} = set({1}, {2})", "{0} |= set({1})", "{0} -= set({1})", "{0} &= set({1}, {2})",
+    "{0} ^= set({1}, {2})", "q = {0}; q.add({1})", "{0}.each(|x| {{x.u = nil; x.t = nil;}})", "{0}.each(|x| {0}.add({1}))",
+)  # fmt: skip
+
+
+def _related_change(parts: tuple[tuple[str, str], int, int, str]) -> str:
+    """A change of a field that may be related, with members of its type."""
+    (side, member), first, second, form = parts
+    return form.format(side, _MEMBERS[member][first], _MEMBERS[member][second])
+
+
+_PICKS = st.integers(0, 4)
 _RELATED_CHANGES = st.one_of(
-    _join(".", RELATED, " = ", st.one_of(_ANY_INSTANCE, st.just("nil"))),
-    _join(".", RELATED, " = ", st.one_of(_ANY_INSTANCE, st.just("nil"))),
-    _join(".", RELATED, " = set(", _ONE_OR_TWO, ")"),
-    _join(".", RELATED, ".add(", _ONE_OR_TWO, ")"),
-    _join(".", RELATED, ".add(", _ONE_OR_TWO, ")"),
-    _join(".", RELATED, ".remove(", _ANY_INSTANCE, ")"),
-    _join(".", RELATED, ".remove(|x| x.n == 0)"),
-    _join(".", RELATED, ".clear()"),
-    _join(".", RELATED, st.sampled_from((" |= ", " -= ", " &= ", " ^= ")), "set(", _ONE_OR_TWO, ")"),
-    _join("q = .", RELATED, "; q.add(", _ANY_INSTANCE, ")"),
-    _join(".", RELATED, ".each(|x| x.", st.sampled_from(("u", "t", "us", "ts", "many")), " = nil)"),
-    _join(".", RELATED, ".each(|x| .", RELATED, ".add(x))"),
+    st.tuples(_SIDES, _PICKS, _PICKS, st.sampled_from(("{0} = {1}", "{0} = {1}", "{0} = nil"))).map(_related_change),
+    st.tuples(_SET_SIDES, _PICKS, _PICKS, st.sampled_from(_SET_CHANGES)).map(_related_change),
+    st.tuples(_SET_SIDES, _PICKS, _PICKS, st.sampled_from(_SET_CHANGES)).map(_related_change),
 )
 
 _MUTATIONS = st.one_of(
@@ -157,7 +165,7 @@ _MUTATIONS = st.one_of(
     _join(".l.push(", VALUES, ")"),
 )
 
-_STATEMENTS = st.one_of(_TYPE_CHANGES, _TYPE_CHANGES, _RELATIONS, _RELATED_CHANGES, _RELATED_CHANGES, _MUTATIONS)
+_STATEMENTS = st.one_of(_TYPE_CHANGES, _RELATIONS, *[_RELATED_CHANGES] * 10, _MUTATIONS)
 _IN_PLACE = st.one_of(
     *[_STATEMENTS.map("try({{{}}})".format)] * 12,
     _STATEMENTS,
@@ -173,6 +181,13 @@ QUERIES = st.tuples(
 ).map(lambda parts: parts[0] + "; ".join(parts[1]))
 
 
+_RELATED_FROM_THE_START = st.lists(_MAKE_RELATION, max_size=3).map(
+    lambda texts: "; ".join(f"try({text})" for text in [*texts, "1"])
+)
+
+
 def programs(longest: int = 12) -> st.SearchStrategy[list[str]]:
     """Programs of up to so many queries after the setup, which is a part of it."""
-    return st.lists(QUERIES, min_size=1, max_size=longest).map(lambda queries: [*SETUP, *queries])
+    return st.tuples(_RELATED_FROM_THE_START, st.lists(QUERIES, min_size=1, max_size=longest)).map(
+        lambda parts: [*SETUP, parts[0], *parts[1]]
+    )
