@@ -315,7 +315,13 @@ class Engine:
             self.counters.queries_failed += 1
             return Outcome(None, error)
         closure = found.closure
-        return self.execute(where, caller, lambda ctx, _: closure.call(ctx, *values), {}, changes, by_request=True)
+
+        def call(ctx: Context, _: dict[str, Any]) -> Any:
+            arguments = tuple(values)
+            values.clear()  # what the procedure lets go of must go
+            return closure.call(ctx, *arguments)
+
+        return self.execute(where, caller, call, {}, changes, by_request=True)
 
     def execute(
         self,

@@ -137,3 +137,18 @@ def test_who_loses_the_right_to_the_node_gets_its_status_like_others(world: Worl
     world.engine.rights_version += 1
     world.query(world.connect(), "nil")
     assert not world.hub.watches_node(operator)
+
+
+def test_what_a_procedure_let_go_is_told_though_it_came_as_an_argument(world: World) -> None:
+    one = world.connect()
+    world.query(one, "new_procedure('pass', |a| {.x = a; .x.watch(); .x.n = 2; .del('x'); nil}); nil")
+    one.taken()
+    for arguments in [{"n": 1}], {"a": {"n": 1}}:
+        outcome = world.engine.run(one, "//stuff", "pass", arguments)
+        world.hub.before_reply(outcome, one)
+        world.hub.after_reply(outcome)
+        assert kinds(one.taken()) == ["init", "update", "delete"]
+    outcome = world.engine.query(one, "//stuff", ".x = a; .x.watch(); .del('x'); nil", {"a": {"n": 1}})
+    world.hub.before_reply(outcome, one)
+    world.hub.after_reply(outcome)
+    assert kinds(one.taken()) == ["init", "delete"]
