@@ -124,7 +124,8 @@ _MEMBERS = {"T": (".a", ".b", ".x", "T{}", "v"), "U": (".c", ".d", ".y", "U{}", 
 _SET_CHANGES = (
     "{0}.add({1})", "{0}.add({1}, {2})", "{0}.remove({1})", "{0}.remove(|x| x.n == 0)", "{0}.clear()",
     "{0} = set({1})", "{0} = set({1}, {2})", "{0} |= set({1})", "{0} -= set({1})", "{0} &= set({1}, {2})",
-    "{0} ^= set({1}, {2})", "q = {0}; q.add({1})", "{0}.each(|x| {{x.u = nil; x.t = nil;}})", "{0}.each(|x| {0}.add({1}))",
+    "{0} ^= set({1}, {2})", "q = {0}; q.add({1})", "{0}.each(|x| {{x.u = nil; x.t = nil;}})",
+    "{0}.each(|x| {0}.add({1}))",
 )  # fmt: skip
 
 
@@ -165,19 +166,26 @@ _MUTATIONS = st.one_of(
     _join(".l.push(", VALUES, ")"),
 )
 
-_STATEMENTS = st.one_of(_TYPE_CHANGES, _RELATIONS, *[_RELATED_CHANGES] * 10, _MUTATIONS)
-_IN_PLACE = st.one_of(
-    *[_STATEMENTS.map("try({{{}}})".format)] * 12,
-    _STATEMENTS,
-    _STATEMENTS.map(lambda text: f"r = [T{{}}, U{{}}, try({{{text}}})]; .kept = r[0]"),
-    _STATEMENTS.map(lambda text: f".kept = [T{{}}, U{{}}, try({{{text}}}), {{k: 1}}]"),
-    _STATEMENTS.map(lambda text: f"[T{{}}].map(|x| {{try({{{text}}}); x}}).each(|x| .kept = x)"),
-    _STATEMENTS.map(lambda text: f"try(T{{}}.each(|x| {{{text}}}))"),
-    _STATEMENTS.map(lambda text: f"try({{for (x in .a) {{{text};}}}})"),
-    _STATEMENTS.map(lambda text: f"try(.kept = T{{n: {{{text}; 4}}}})"),
+# Sampled, since `one_of` would take each of several equal ones but once.
+_STATEMENTS = st.sampled_from([*[_TYPE_CHANGES] * 3, _RELATIONS, *[_RELATED_CHANGES] * 5, *[_MUTATIONS] * 2]).flatmap(
+    lambda statements: statements
 )
+_FORMS = st.sampled_from(
+    (
+        *["try({{{0}}})"] * 12,
+        "{0}",
+        "r = [T{{}}, U{{}}, try({{{0}}})]; .kept = r[0]",
+        ".kept = [T{{}}, U{{}}, try({{{0}}}), {{k: 1}}]",
+        "[T{{}}].map(|x| {{try({{{0}}}); x}}).each(|x| .kept = x)",
+        "try(T{{}}.each(|x| {{{0}}}))",
+        "try({{for (x in .a) {{{0};}}}})",
+        "try(.kept = T{{n: {{{0}; 4}}}})",
+    )
+)
+_IN_PLACE = st.tuples(_FORMS, _STATEMENTS).map(lambda pair: pair[0].format(pair[1]))
 QUERIES = st.tuples(
-    st.sampled_from(("", "", "v = T{}; w = U{}; ", "v = .a; w = .c; ")), st.lists(_IN_PLACE, min_size=1, max_size=4)
+    st.sampled_from(("v = .x; w = .y; ", "v = T{}; w = U{}; ", "v = .a; w = .c; ")),
+    st.lists(_IN_PLACE, min_size=1, max_size=4),
 ).map(lambda parts: parts[0] + "; ".join(parts[1]))
 
 
