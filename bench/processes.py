@@ -68,8 +68,13 @@ def _process(command: list[str], exact_memory: bool = False) -> Iterator[tuple[s
         try:
             yield process, errors
         finally:
+            ended = process.poll()
             process.kill()  # nothing of it is needed any more
             process.wait()
+            if ended is not None:
+                errors.seek(0)
+                said = errors.read().decode(errors="replace")
+                print(f"{command[1]} has ended by itself, with status {ended}: {said}", file=sys.stderr)
             if process.stdout is not None:
                 process.stdout.close()
 
