@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.collection import Collection
 from engine.effects import RoomEvent
 from engine.errors import AuthError, BadDataError, ForbiddenError, LookupFailed
+from engine.functions.registry import type_name
 from engine.result import Result
 from engine.scopes import NodeScope, Scope, ServerScope
 from engine.users import JOIN, name_allowed, require
@@ -103,7 +104,7 @@ class Requests:
     def _check_ids(ids: Sequence[Any]) -> None:
         for thing_id in ids:
             if type(thing_id) is not int:
-                raise BadDataError(f"the ids of things to watch are ints, not {type(thing_id).__name__}")
+                raise BadDataError(f"the ids of things to watch are ints, not {_kind(thing_id)}")
 
     # --- rooms -------------------------------------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class Requests:
         if room is None:
             raise LookupFailed(f"there is no room {asked} in the collection {collection.name}")
         if type(event) is not str:
-            raise BadDataError(f"the name of an event is a str, not {type(event).__name__}")
+            raise BadDataError(f"the name of an event is a str, not {_kind(event)}")
         shown = Result(None)
         trees = [shown.show(incoming(argument), 127) for argument in arguments]
         effect = RoomEvent(collection.title, room.id, event, trees, peers)
@@ -186,8 +187,13 @@ class Requests:
     def _room(collection: Collection, asked: Any) -> Any:
         if type(asked) is int or type(asked) is str:
             return collection.find_room(asked)
-        raise BadDataError(f"a room is asked for by its id or name, not by {type(asked).__name__}")
+        raise BadDataError(f"a room is asked for by its id or name, not by {_kind(asked)}")
 
     @staticmethod
     def _not_allowed(caller: Caller, asked: Any) -> ForbiddenError:
         return ForbiddenError(f"the whitelist of the user {caller.user.name} does not allow the room {asked}")  # type: ignore[union-attr]
+
+
+def _kind(sent: Any) -> str:
+    """The kind of a value that a client sent, as the language calls it."""
+    return "thing" if isinstance(sent, dict) else "list" if isinstance(sent, list | tuple) else type_name(sent)
