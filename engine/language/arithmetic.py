@@ -60,15 +60,23 @@ class _Operand:
 class Arithmetic(Calls):
     """What compiles operators."""
 
+    @property
+    def runs_often(self) -> bool:
+        """May the present place run many times? Elsewhere a call of an operator costs less than Python's compiling of
+        it inline, which a query with a new text pays each time."""
+        return self.literal is not None or self.loops > 0 or self.detached
+
     def binary(self, node: n.Binary) -> ast.expr:
-        try:
-            return _Inline(self).binary(node)
-        except _NotInline:
-            left, right = self.expressions((node.left, node.right))
-            return py_call(BINARY_NAMES[node.operator], left, right)
+        if self.runs_often:
+            try:
+                return _Inline(self).binary(node)
+            except _NotInline:
+                pass
+        left, right = self.expressions((node.left, node.right))
+        return py_call(BINARY_NAMES[node.operator], left, right)
 
     def unary(self, node: n.Unary) -> ast.expr:
-        if "!" not in node.operators:
+        if "!" not in node.operators and self.runs_often:
             try:
                 return _Inline(self).whole(node)
             except _NotInline:
