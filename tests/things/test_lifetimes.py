@@ -202,7 +202,7 @@ def test_futures_get_things_as_they_were(outcome: Query, query: Query) -> None:
     text = ".a = {}; t = {}; t.me = t; t.a = .a; future(|x| x.a.id(), [t]); .del('a'); 1"
     done = outcome(text)
     assert done.value == 1
-    assert [part.deleted for part in (done, *done.more) if part.deleted] == [[2]]
+    assert [part.deleted for part in (done, *(done.more or ())) if part.deleted] == [[2]]
     failed = outcome(".b = {}; t = {}; t.me = t; t.b = .b; future(|x| x, [t]); .del('b'); raise('stop')")
     assert failed.deleted == [3]
     nested = outcome("t = {}; t.me = t; future(|x| {u = {}; u.x = x; u.me = u; future(|y| y.x.me.len(), [u]);}, [t])")
