@@ -145,6 +145,10 @@ class Declaration:
             self._checks = [argument.classes() for argument in self.arguments]
         return self._checks[min(index, len(self._checks) - 1)]
 
+    def takes_any(self, index: int) -> bool:
+        """Does it take every value as argument `index`?"""
+        return self.classes(index) is None
+
     def check_count(self, count: int) -> None:
         """NumArgumentsError unless it takes that many arguments."""
         if count >= self.least and (self.most is None or count <= self.most):

@@ -38,6 +38,8 @@ _COMPARISONS: dict[str, type[ast.cmpop]] = {
 _BITWISE: dict[str, type[ast.operator]] = {"&": ast.BitAnd, "^": ast.BitXor, "|": ast.BitOr}
 _INLINE = frozenset(("+", "-", "*", "/", "%", "&", "^", "|"))
 
+_SMALL = (1 << 30) - 1
+
 MAX_OPERANDS = 16
 """Operands of one inline expression; of longer ones the parts are inline, each for itself."""
 
@@ -59,12 +61,6 @@ class _Operand:
 
 class Arithmetic(Calls):
     """What compiles operators."""
-
-    @property
-    def runs_often(self) -> bool:
-        """May the present place run many times? Elsewhere a call of an operator costs less than Python's compiling of
-        it inline, which a query with a new text pays each time."""
-        return self.literal is not None or self.loops > 0 or self.detached
 
     def binary(self, node: n.Binary) -> ast.expr:
         if self.runs_often:
@@ -299,7 +295,10 @@ class _Inline:
             return _Operand(fast, slow, low, high, False)
         name = self._result()
         value = ast.NamedExpr(ast.Name(name, STORE), fast)
-        self.guards.append(ast.Compare(py_const(INT_MIN), [ast.LtE(), ast.LtE()], [value, py_const(INT_MAX)]))
+        # Comparing with a small int is much faster in CPython.
+        small = ast.Compare(py_const(-_SMALL), [ast.Lt(), ast.Lt()], [value, py_const(_SMALL)])
+        any_int = ast.Compare(py_const(INT_MIN), [ast.LtE(), ast.LtE()], [py_name(name), py_const(INT_MAX)])
+        self.guards.append(ast.BoolOp(ast.Or(), [small, any_int]))
         return _Operand(py_name(name), slow)
 
     def _at_least(self, operand: _Operand, least: int) -> _Operand:

@@ -4,20 +4,22 @@ names (spec/language.md, section 6). Called by generated code."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.errors import LookupFailed, NumArgumentsError, TypeFailed
-from engine.functions.registry import FUNCTIONS, Function, Method
+from engine.functions.registry import FUNCTIONS, METHODS, STEPWISE, Function, Method
 from engine.language.runtime import describe
 from engine.users import require
 from engine.values.closure import Closure
+from engine.values.storing import OWNED
 from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.values.thing import Value
 
-__all__ = ["FALLBACKS", "ClosureCall", "FunctionCall"]
+__all__ = ["FALLBACKS", "ClosureCall", "FunctionCall", "Site", "site_of"]
 
 
 class ClosureCall:
@@ -81,10 +83,84 @@ FALLBACKS: dict[type, Callable[[Context, Any, str], Any]] = {
 None."""
 
 
-def find_method(ctx: Context, receiver: Value, table: dict[type, Method], name: str, count: int) -> Any:
+class Site:
+    """A place where a method is called by name, with a number of arguments: what is known of it beforehand.
+
+    `found` are the methods, by the class of the receiver, that take so many arguments; `ready` how they run once all
+    arguments are evaluated, which checks what is not known of those. `kinds` are the classes of the arguments, None
+    where they don't show.
+    """
+
+    __slots__ = ("count", "found", "name", "ready", "ready_for", "table")
+
+    def __init__(self, table: dict[type, Method], name: str, kinds: tuple[type | None, ...]) -> None:
+        self.table = table
+        self.name = name
+        self.count = count = len(kinds)
+        self.found = {
+            cls: method
+            for cls, method in table.items()
+            if not method.alias and count >= method.least and (method.most is None or count <= method.most)
+        }
+        self.ready = {cls: _ready(cls, method, kinds) for cls, method in self.found.items()}
+        self.ready_for = self.ready.get
+
+
+@lru_cache(maxsize=2048)
+def site_of(name: str, kinds: tuple[type | None, ...], stepwise: bool) -> Site:
+    """The places where a method is called by a name, with arguments of some classes; `stepwise`: each argument is to
+    see what the earlier ones did."""
+    return Site((STEPWISE if stepwise else METHODS).get(name, {}), name, kinds)
+
+
+def _ready(cls: type, method: Method, kinds: tuple[type | None, ...]) -> Callable[..., Value]:
+    """How a method runs on a receiver of a class, with evaluated arguments of some classes."""
+    run = method.run
+    checks = [
+        (index, classes)
+        for index, kind in enumerate(kinds)
+        if (classes := method.classes(index)) is not None and kind not in classes
+    ]
+
+    def checked(ctx: Context, receiver: Value, *arguments: Value) -> Value:
+        if method.mutates:
+            ctx.allow(receiver)
+        for index, classes in checks:
+            if type(arguments[index]) not in classes:
+                method.refuse(index, arguments[index])
+        return run(ctx, receiver, *arguments)
+
+    def allowed(ctx: Context, receiver: Value, *arguments: Value) -> Value:
+        ctx.allow(receiver)
+        return run(ctx, receiver, *arguments)
+
+    def allowed_if_owned(ctx: Context, receiver: Value, *arguments: Value) -> Value:
+        if receiver.owner is not None or receiver.lock:
+            ctx.allow(receiver)
+        return run(ctx, receiver, *arguments)
+
+    if checks:
+        return checked
+    if method.mutates:
+        return allowed_if_owned if cls in OWNED else allowed
+    return run
+
+
+def find_method(ctx: Context, receiver: Value, site: Site) -> Any:
     """What `receiver.name(…)` calls: checks the receiver, the number of arguments, and that a method that mutates
-    may. `table` is the registry's entry for the name."""
-    method = table.get(type(receiver))
+    may."""
+    method = site.found.get(type(receiver))
+    if method is not None:
+        if method.mutates:
+            ctx.allow(receiver)
+        return method
+    return _find_other(ctx, receiver, site)
+
+
+def _find_other(ctx: Context, receiver: Value, site: Site) -> Any:
+    """What is called where no built-in method is, or it takes another number of arguments."""
+    name, count = site.name, site.count
+    method = site.table.get(type(receiver))
     if method is None or method.alias:
         fallback = FALLBACKS.get(type(receiver))
         callee = fallback(ctx, receiver, name) if fallback is not None else None
@@ -99,24 +175,13 @@ def find_method(ctx: Context, receiver: Value, table: dict[type, Method], name: 
     return method
 
 
-def call_method(ctx: Context, receiver: Value, table: dict[type, Method], name: str, *arguments: Value) -> Value:
+def call_method(ctx: Context, receiver: Value, site: Site, *arguments: Value) -> Value:
     """`receiver.name(arguments)` where evaluating the arguments can neither fail nor change anything."""
-    method = table.get(type(receiver))
-    if method is None or method.alias:
-        callee = find_method(ctx, receiver, table, name, len(arguments))
-        if callee is not method:
-            return callee.run(ctx, receiver, *arguments)
-    assert method is not None
-    count = len(arguments)
-    if count < method.least or (method.most is not None and count > method.most):
-        method.wrong_count(ctx, receiver, count)
-    if method.mutates:
-        ctx.allow(receiver)
-    for index, argument in enumerate(arguments):
-        classes = method.classes(index)
-        if classes is not None and type(argument) not in classes:
-            method.refuse(index, argument)
-    return method.run(ctx, receiver, *arguments)
+    run = site.ready.get(type(receiver))
+    if run is not None:
+        return run(ctx, receiver, *arguments)
+    callee = _find_other(ctx, receiver, site)
+    return callee.run(ctx, receiver, *[callee.check(index, value) for index, value in enumerate(arguments)])
 
 
 class FunctionCall:
@@ -143,21 +208,25 @@ class FunctionCall:
         return self.function.run(ctx, *arguments)
 
 
+def _closure_with(closure: Closure, count: int) -> Any:
+    """A closure as what is called with so many arguments: itself where it takes all of them."""
+    return closure if closure.code.count >= count else ClosureCall(closure)
+
+
 def find_function(ctx: Context, name: str, count: int) -> Any:
     """What `name(…)` calls where `name` is no built-in function: a type or enum, a procedure, a variable that holds
     a closure, or an early name."""
     scope = ctx.scope
-    definition = scope.types.get(name) or scope.enums.get(name)
-    if definition is not None:
-        return definition.as_function(ctx, count)
+    if name in scope.types or name in scope.enums:
+        return (scope.types.get(name) or scope.enums[name]).as_function(ctx, count)
     procedure = scope.procedures.get(name)
     if procedure is not None:
-        return ClosureCall(procedure.closure)
+        return _closure_with(procedure.closure, count)
     for frame in reversed(ctx.frames):
         if name in frame:
             value = frame[name]
             if type(value) is Closure:
-                return ClosureCall(value)
+                return _closure_with(value, count)
             raise TypeFailed(f"the variable {name} is no closure: {describe(value)} can't be called")
     module = ctx.engine.modules.get(name)
     if module is not None:

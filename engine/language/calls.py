@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
-from engine.functions.registry import FUNCTIONS, METHODS, STEPWISE, Function, Method
+from engine.functions.registry import FUNCTIONS, STEPWISE, Function
 from engine.language import nodes as n
+from engine.language.callees import Site, site_of
 from engine.language.lookahead import MAX_BLOCKS
-from engine.language.python_ast import CTX, LOAD, NIL, py_assign, py_call, py_const, py_method, py_name
+from engine.language.python_ast import CTX, FRAME, LOAD, NIL, STORE, py_assign, py_call, py_const, py_method, py_name
 from engine.language.statements import DISTURBING, INERT, Statements
+from engine.values.closure import Closure
+from engine.values.list import List
+from engine.values.thing import Thing
 
 __all__ = ["Calls"]
 
-NO_METHODS: dict[type, Method] = {}
+_NONE: frozenset[int] = frozenset()
+
+_KINDS: dict[type[n.Node], type] = {
+    n.ClosureLiteral: Closure,
+    n.ListLiteral: List,
+    n.ThingLiteral: Thing,
+    n.Template: str,
+}
+"""What the value of a node is sure to be."""
+
+
+def _kind(node: n.Node) -> type | None:
+    return type(node.value) if type(node) is n.Constant else _KINDS.get(type(node))
+
+
+def _is_closure(value: ast.expr) -> ast.expr:
+    return ast.Compare(ast.Attribute(value, "__class__", LOAD), [ast.Is()], [py_name("Closure")])
 
 
 class Calls(Statements):
@@ -23,29 +43,53 @@ class Calls(Statements):
 
     def call_method(self, value: ast.expr, link: n.CallMethod) -> ast.expr:
         name, arguments = link.name, link.arguments
-        methods = METHODS.get(name, NO_METHODS)
         ranks = [self.rank(argument) for argument in arguments]
-        if name in STEPWISE and len(arguments) > 1 and any(ranks[1:]):
-            methods = STEPWISE[name]
-        table = self.unit.constant(methods)
+        stepwise = name in STEPWISE and len(arguments) > 1 and any(ranks[1:])
+        site = site_of(name, tuple(map(_kind, arguments)), stepwise)
+        methods = site.table.values()
         lazy = {
             index
-            for method in methods.values()
+            for method in methods
             for index in range(len(arguments))
             if method.arguments and method.argument(index).lazy
         }
         if not lazy and all(rank == INERT for rank in ranks):
-            built = self.expressions(arguments)
-            return py_call("call_method", CTX, value, table, py_const(name), *built)
+            return self._call_ready(value, site, self.expressions(arguments))
         receiver = self.spill(value)
-        callee = self.spill(py_call("find_method", CTX, receiver, table, py_const(name), py_const(len(arguments))))
-        locking = any(method.mutates or method.locks for method in methods.values())
-        return self.invoke(callee, receiver, arguments, lazy, locking and DISTURBING in ranks)
+        callee = self.spill(py_call("find_method", CTX, receiver, self.unit.constant(site)))
+        locking = any(method.mutates or method.locks for method in methods)
+        unchecked = {
+            index for index in range(len(arguments)) if all(method.takes_any(index) for method in site.found.values())
+        }
+        return self.invoke(callee, receiver, arguments, lazy, locking and DISTURBING in ranks, unchecked)
+
+    def _call_ready(self, receiver: ast.expr, site: Site, arguments: list[ast.expr]) -> ast.expr:
+        """A call of a method with arguments that can be repeated."""
+        if not self.runs_often or not site.ready:
+            return py_call("call_method", CTX, receiver, self.unit.constant(site), *arguments)
+        again = receiver
+        if not isinstance(receiver, ast.Name):
+            name = self.temporary()
+            receiver, again = ast.NamedExpr(ast.Name(name, STORE), receiver), py_name(name)
+        run = f"i{self.temporary()[1:]}"
+        ready = ast.Call(self.unit.constant(site.ready_for), [ast.Attribute(receiver, "__class__", LOAD)], [])
+        found = ast.Compare(ast.NamedExpr(ast.Name(run, STORE), ready), [ast.IsNot()], [NIL])
+        slow = py_call("call_method", CTX, again, self.unit.constant(site), *arguments)
+        return ast.IfExp(found, py_call(run, CTX, again, *arguments), slow)
 
     def invoke(
-        self, callee: ast.expr, receiver: ast.expr, arguments: list[n.Node], lazy: set[int], locking: bool
+        self,
+        callee: ast.expr,
+        receiver: ast.expr,
+        arguments: list[n.Node],
+        lazy: set[int],
+        locking: bool,
+        unchecked: Set[int] = _NONE,
     ) -> ast.expr:
         """Evaluate and check arguments one by one, then call what was found."""
+
+        def checked(index: int, value: ast.expr) -> ast.expr:
+            return value if index in unchecked else py_method(callee, "check", py_const(index), value)
 
         def argument(index: int) -> Callable[[], ast.expr]:
             node = arguments[index]
@@ -56,15 +100,14 @@ class Calls(Statements):
                 mark = len(self.block)
                 value = self.expression(node)
                 if len(self.block) == mark:
-                    checked = py_method(callee, "check", py_const(index), value)
                     if self.rank(node) == INERT:
-                        return checked
-                    return ast.IfExp(self._takes(callee, index), checked, NIL)
+                        return checked(index, value)
+                    return ast.IfExp(self._takes(callee, index), checked(index, value), NIL)
                 # It needs statements, which only run when the callee takes the argument.
                 statements = self.block[mark:]
                 del self.block[mark:]
                 result = self.temporary()
-                statements.append(py_assign(result, py_method(callee, "check", py_const(index), value)))
+                statements.append(py_assign(result, checked(index, value)))
                 self.emit(ast.If(self._takes(callee, index), statements, [py_assign(result, NIL)]))
                 return py_name(result)
 
@@ -109,13 +152,15 @@ class Calls(Statements):
         name, arguments = node.name, node.arguments
         function = FUNCTIONS.get(name)
         if function is None or function.alias:
-            callee = self.spill(py_call("find_function", CTX, py_const(name), py_const(len(arguments))))
             lazy = (
                 {index for index in range(len(arguments)) if function.arguments and function.argument(index).lazy}
                 if function is not None
                 else set()
             )
             disturbing = any(self.rank(argument) == DISTURBING for argument in arguments)
+            if self.runs_often and not lazy and self.blocks < MAX_BLOCKS:
+                return self._call_by_name(node, disturbing)
+            callee = self.spill(py_call("find_function", CTX, py_const(name), py_const(len(arguments))))
             return self.invoke(callee, NIL, arguments, lazy, disturbing)
         if self.unit.scope not in function.scopes:
             return py_call("wrong_scope", CTX, py_const(name))
@@ -128,6 +173,79 @@ class Calls(Statements):
         if special is not None:
             return special(self, node)
         return self.call_builtin(function, arguments)
+
+    def _call_by_name(self, node: n.Call, locking: bool) -> ast.expr:
+        """Evaluate and check arguments one by one, then call what a name means: a closure without a detour."""
+        name, arguments = node.name, node.arguments
+        found = py_call("find_function", CTX, py_const(name), py_const(len(arguments)))
+        if self.locals is None and name in self.assigned:
+            variable = self.temporary()
+            found = ast.IfExp(self._means_variable(name, variable, len(arguments)), py_name(variable), found)
+        callee = self.spill(found)
+        flag = f"i{self.temporary()[1:]}"
+        plain = py_name(flag)
+        other = ast.UnaryOp(ast.Not(), plain)
+        self.emit(py_assign(flag, _is_closure(callee)))
+        values = [self.temporary() for _ in arguments]
+        checks = [
+            py_assign(value, py_method(callee, "check", py_const(index), py_name(value)))
+            for index, value in enumerate(values)
+        ]
+
+        def evaluate() -> None:
+            for index, argument in enumerate(arguments):
+
+                def build(value: str = values[index], argument: n.Node = argument) -> None:
+                    self.emit(py_assign(value, self.expression(argument)))
+
+                if self.rank(argument) == INERT:
+                    build()
+                    self.emit(ast.If(other, [checks[index]], []))
+                else:
+                    body = self.sub_block(build)
+                    skipped: list[ast.stmt] = [py_assign(values[index], NIL)]
+                    self.emit(ast.If(self._takes(callee, index), [*body, ast.If(other, [checks[index]], [])], skipped))
+
+        assigned = set(self.assigned)
+        if all(self.rank(argument) == INERT for argument in arguments):
+            for value, argument in zip(values, arguments, strict=True):
+                self.emit(py_assign(value, self.expression(argument)))
+            if checks:
+                self.emit(ast.If(other, list(checks), []))
+        elif locking:
+            self.emit(ast.If(other, [ast.Expr(py_method(callee, "lock", NIL))], []))
+            self.guarded(evaluate, [ast.If(other, [ast.Expr(py_method(callee, "unlock", NIL))], [])])
+        else:
+            evaluate()
+        self.assigned = assigned  # an argument that is not taken assigns nothing
+        result = self.temporary()
+        run = ast.Attribute(ast.Attribute(callee, "code", LOAD), "run", LOAD)
+        direct = ast.Attribute(ast.Attribute(callee, "code", LOAD), "direct", LOAD)
+        count = ast.Attribute(callee, "active", STORE)
+        begun: list[ast.stmt] = [py_assign(result, ast.Call(run, [CTX, *map(py_name, values)], []))]
+        full = ast.Compare(ast.Attribute(callee, "active", LOAD), [ast.GtE()], [ast.Attribute(callee, "limit", LOAD)])
+        counted: list[ast.stmt] = [
+            ast.If(full, [ast.Expr(py_method(callee, "admit", CTX))], []),
+            ast.AugAssign(count, ast.Add(), py_const(1)),
+            ast.Try(begun, [], [], [ast.AugAssign(count, ast.Sub(), py_const(1))]),
+        ]
+        detour = py_assign(result, py_method(callee, "run", CTX, NIL, *map(py_name, values)))
+        self.emit(ast.If(plain, [ast.If(direct, begun, counted)], [detour]))
+        return py_name(result)
+
+    def _means_variable(self, name: str, temporary: str, count: int) -> ast.expr:
+        """Is a variable that is set, and perhaps a closure with so many parameters, what is called by its name? Its
+        value is in the temporary then."""
+        variable = py_name(temporary)
+        value = ast.NamedExpr(ast.Name(temporary, STORE), ast.Subscript(FRAME, py_const(name), LOAD))
+        scope = ast.Attribute(CTX, "scope", LOAD)
+        defined = [
+            ast.Compare(py_const(name), [ast.NotIn()], [ast.Attribute(scope, table, LOAD)])
+            for table in ("types", "enums", "procedures")
+        ]
+        params = ast.Attribute(ast.Attribute(variable, "code", LOAD), "count", LOAD)
+        enough: list[ast.expr] = [ast.Compare(params, [ast.GtE()], [py_const(count)])] if count else []
+        return ast.BoolOp(ast.And(), [_is_closure(value), *enough, *defined])
 
     def call_builtin(self, function: Function, arguments: list[n.Node]) -> ast.expr:
         declared = self.unit.constant(function)

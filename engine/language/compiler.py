@@ -130,7 +130,9 @@ class Unit:
         name = f"c{len(self.codes)}"
         self.codes.append((code, name))
         before = len(self.codes)
-        _Function(self, name, literal).compile_body(literal.body)
+        function = _Function(self, name, literal)
+        function.compile_body(literal.body)
+        code.direct = function.locals is not None and not literal.has_effects
         if len(self.codes) > before:
             code.scope = self.scope
         return code

@@ -43,6 +43,12 @@ class Statements:
         self.locals: set[str] | None = None  # names kept in Python's local variables
         self.ranks: dict[int, int] = {}
 
+    @property
+    def runs_often(self) -> bool:
+        """May the present place run many times? Elsewhere it costs more to compile code that is fast, which a query with
+        a new text pays each time, than it saves."""
+        return self.literal is not None or self.loops > 0 or self.detached
+
     def expression(self, node: n.Node) -> ast.expr:
         """Compile a node; the Python expression of its value."""
         raise NotImplementedError

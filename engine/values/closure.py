@@ -24,17 +24,32 @@ class ClosureCode:
 
     `run(ctx, *arguments)` is the generated function; missing arguments are nil, surplus ones must not be given.
     `source` is the text from the first `|` on, as written. `has_effects`: its text, on its own, needs a change.
-    `scope` is the kind of scope that it was compiled for, None where there is no closure literal in it.
+    `scope` is the kind of scope that it was compiled for, None where there is no closure literal in it. `direct`: it
+    calls nothing that could call it again and needs no change, so that its calls need not be counted.
     """
 
-    __slots__ = ("_checked", "_compact", "_doc", "_kept", "has_effects", "params", "run", "scope", "source")
+    __slots__ = (
+        "_checked",
+        "_compact",
+        "_doc",
+        "_kept",
+        "count",
+        "direct",
+        "has_effects",
+        "params",
+        "run",
+        "scope",
+        "source",
+    )
 
     def __init__(self, params: tuple[str, ...], source: str, has_effects: bool) -> None:
         self.params = params
+        self.count = len(params)
         self.source = source
         self.has_effects = has_effects
         self.run: Callable[..., Any] = _not_compiled
         self.scope: str | None = None
+        self.direct = False
         self._kept: ClosureCode | None = None
         self._compact: str | None = None
         self._doc: str | None = None
@@ -97,13 +112,21 @@ def _not_compiled(*_: Any) -> Any:
 
 
 class Closure:
-    """A closure value; `active` counts the calls of it that are under way."""
+    """A closure value; `active` counts the calls of it that are under way.
 
-    __slots__ = ("active", "code", "stored")
+    Where it has a parameter for every argument, generated code calls `code.run` itself: as long as `active` is below
+    `limit`, else it asks `admit` first. It also stands for what is called (`callees.find_function`): `takes`, `check`,
+    `accept`, `lock`, `unlock` and `run` are those of a callee.
+    """
+
+    __slots__ = ("active", "code", "limit", "stored")
+
+    takes = 1 << 30  # every argument is evaluated
 
     def __init__(self, code: ClosureCode) -> None:
         self.code = code
         self.active = 0
+        self.limit = -1 if code.has_effects else MAX_CLOSURE_ACTIVITY
         self.stored = False
 
     @classmethod
@@ -137,16 +160,20 @@ class Closure:
         if self.code.has_effects and ctx.change is None:
             raise OperationError("a closure with side effects needs a query that is a change: use wse(…)")
 
+    def admit(self, ctx: Context) -> None:
+        """OperationError when it may not be called now."""
+        self.check_effects(ctx)
+        if self.active >= MAX_CLOSURE_ACTIVITY:
+            raise OperationError(f"a closure can be active at most {MAX_CLOSURE_ACTIVITY} times at once")
+
     def call(self, ctx: Context, *arguments: Any) -> Any:
         """Run it in a frame of its own on top of the caller's.
 
         OperationError when it is active too often, or has side effects and the query is no change.
         """
         code = self.code
-        if code.has_effects and ctx.change is None:
-            raise OperationError("a closure with side effects needs a query that is a change: use wse(…)")
-        if self.active >= MAX_CLOSURE_ACTIVITY:
-            raise OperationError(f"a closure can be active at most {MAX_CLOSURE_ACTIVITY} times at once")
+        if self.active >= self.limit:
+            self.admit(ctx)
         if len(arguments) > len(code.params):
             arguments = arguments[: len(code.params)]
         self.active += 1
@@ -166,6 +193,22 @@ class Closure:
     def leave(self) -> None:
         """End a row of calls."""
         self.active -= 1
+
+    # --- as a callee -------------------------------------------------------------------------------------------------
+
+    def check(self, index: int, value: Any) -> Any:
+        return value
+
+    def accept(self, index: int, thunk: Callable[[], Any]) -> Any:
+        return thunk()
+
+    def lock(self, receiver: Any) -> None:
+        pass
+
+    unlock = lock
+
+    def run(self, ctx: Context, receiver: Any, *arguments: Any) -> Any:
+        return self.call(ctx, *arguments)
 
 
 register_kind("closure", Closure)
