@@ -23,7 +23,7 @@ from engine.language.python_ast import CTX, LOAD, STORE, py_assign, py_call, py_
 from engine.language.statements import INERT
 from engine.limits import INT_MAX, INT_MIN
 
-__all__ = ["BINARY_NAMES", "UNARY_NAMES", "Arithmetic"]
+__all__ = ["BINARY_NAMES", "COMPARISONS", "UNARY_NAMES", "Arithmetic"]
 
 BINARY_NAMES = {
     "+": "add", "-": "subtract", "*": "multiply", "/": "divide", "%": "modulo", "<<": "shift_left",
@@ -32,7 +32,7 @@ BINARY_NAMES = {
 }  # fmt: skip
 UNARY_NAMES = {"+": "plus", "-": "minus", "~": "invert"}
 
-_COMPARISONS: dict[str, type[ast.cmpop]] = {
+COMPARISONS: dict[str, type[ast.cmpop]] = {
     "==": ast.Eq, "!=": ast.NotEq, "<": ast.Lt, "<=": ast.LtE, ">": ast.Gt, ">=": ast.GtE,
 }  # fmt: skip
 _BITWISE: dict[str, type[ast.operator]] = {"&": ast.BitAnd, "^": ast.BitXor, "|": ast.BitOr}
@@ -130,7 +130,7 @@ class _Inline:
     # --- expressions -------------------------------------------------------------------------------------------------
 
     def binary(self, node: n.Binary) -> ast.expr:
-        if node.operator in _COMPARISONS:
+        if node.operator in COMPARISONS:
             return self.comparison(node)
         if node.operator not in _INLINE:
             raise _NotInline
@@ -152,7 +152,7 @@ class _Inline:
         _check_looks(node.left)
         _check_looks(node.right)
         left, right = self._operands(node)
-        fast = ast.Compare(left.fast, [_COMPARISONS[operator]()], [right.fast])
+        fast = ast.Compare(left.fast, [COMPARISONS[operator]()], [right.fast])
         return self._choice(fast, py_call(BINARY_NAMES[operator], left.slow, right.slow))
 
     def _comparison_with(self, operator: str, node: n.Node, constant: n.Constant) -> ast.expr:
@@ -166,7 +166,7 @@ class _Inline:
         value = function.spill(value)
         text = function.expression(constant)
         self._guard_class(value, "str")
-        fast = ast.Compare(value, [_COMPARISONS[operator]()], [text])
+        fast = ast.Compare(value, [COMPARISONS[operator]()], [text])
         return self._choice(fast, py_call(BINARY_NAMES[operator], value, text))
 
     def updated(self, node: n.Assign) -> ast.expr:

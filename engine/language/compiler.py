@@ -162,8 +162,8 @@ class _Function(Expressions):
 
     def compile_body(self, body: n.Node) -> None:
         """Compile the function and add it to the unit."""
-        if self.literal is not None and is_leaf(body):
-            self.locals = set(self.literal.params) | assigned_names(body)
+        if is_leaf(body):
+            self.locals = assigned_names(body).union(self.literal.params if self.literal is not None else ())
         self.tail(body)
         statements = self.block
         if self.signals:
@@ -173,6 +173,11 @@ class _Function(Expressions):
             statements = [ast.Try(statements, [handler], [], [])]
         if self.literal is None:
             arguments = ast.arguments([], [ast.arg("ctx"), ast.arg("v")], None, [], [], None, [])
+            given = [
+                py_assign(f"v_{name}", py_method(FRAME, "get", py_const(name), py_name("UNSET")))
+                for name in sorted(self.locals or ())
+            ]
+            statements = [*given, *statements]
         else:
             params = list(dict.fromkeys(self.literal.params))
             slots = [f"v_{param}" for param in params]

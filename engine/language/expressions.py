@@ -8,8 +8,8 @@ from typing import Any
 
 from engine.errors import ValueFailed
 from engine.language import nodes as n
-from engine.language.arithmetic import Arithmetic
-from engine.language.python_ast import CTX, FRAME, LOAD, NIL, py_assign, py_call, py_const, py_method, py_name
+from engine.language.arithmetic import COMPARISONS, Arithmetic
+from engine.language.python_ast import CTX, FRAME, LOAD, NIL, STORE, py_assign, py_call, py_const, py_method, py_name
 from engine.language.statements import DISTURBING, HARMLESS, INERT
 from engine.values.regex import compiled_regex
 
@@ -152,7 +152,8 @@ class Expressions(Arithmetic):
     def thing_literal(self, node: n.ThingLiteral) -> ast.expr:
         values = self.in_order([lambda pair=pair: self.pair_value(pair) for pair in node.pairs])  # type: ignore[misc]
         props = ast.Dict([py_const(pair.name) for pair in node.pairs], values)
-        return py_call("make_thing", CTX, props)
+        doubtful = dict.fromkeys(pair.name for pair in node.pairs if not pair.value or not _is_scalar(pair.value))
+        return py_call("make_literal", CTX, props, self.unit.constant(tuple(doubtful)))
 
     def anonymous(self, node: n.Anonymous) -> ast.expr:
         values = self.in_order([lambda pair=pair: self.pair_value(pair) for pair in node.pairs])  # type: ignore[misc]
@@ -228,7 +229,7 @@ class Expressions(Arithmetic):
     def link(self, value: ast.expr, link: n.Link) -> ast.expr:
         match link:
             case n.GetProperty():
-                return py_call("get_property", value, py_const(link.name))
+                return self._get_property(value, link.name)
             case n.CallMethod():
                 return self.call_method(value, link)
             case n.SetProperty():
@@ -242,6 +243,19 @@ class Expressions(Arithmetic):
             case n.SetSlice():
                 return self.set_slice(value, link)
         raise AssertionError(link)
+
+    def _get_property(self, value: ast.expr, name: str) -> ast.expr:
+        if not self.runs_often:
+            return py_call("get_property", value, py_const(name))
+        again = value
+        if not isinstance(value, ast.Name):
+            temporary = self.temporary()
+            value, again = ast.NamedExpr(ast.Name(temporary, STORE), value), py_name(temporary)
+        is_plain = ast.Compare(ast.Attribute(value, "__class__", LOAD), [ast.Is()], [py_name("Thing")])
+        props = ast.Attribute(again, "props", LOAD)
+        found = ast.BoolOp(ast.And(), [is_plain, ast.Compare(py_const(name), [ast.In()], [props])])
+        slow = py_call("get_property", again, py_const(name))
+        return ast.IfExp(found, ast.Subscript(props, py_const(name), LOAD), slow)
 
     def _get_item(self, value: ast.expr, link: n.GetItem) -> ast.expr:
         target, index = self.in_order([lambda: value, lambda: self.expression(link.index)])
@@ -304,6 +318,13 @@ class Expressions(Arithmetic):
         first, stop, step = (self.spill(part) for part in self.slice_parts(link))
         right = self.value_locked(target, link.value)
         return self.spill(py_call("set_slice", CTX, target, first, stop, step, py_const(link.operator), right))
+
+
+def _is_scalar(node: n.Node) -> bool:
+    """Is its value sure to be a scalar?"""
+    if isinstance(node, n.Binary):
+        return node.operator in COMPARISONS
+    return isinstance(node, n.Constant | n.Template | n.Unary)
 
 
 _EXPRESSIONS: dict[type[n.Node], Callable[[Expressions, Any], ast.expr]] = {

@@ -153,6 +153,18 @@ def make_thing(ctx: Context, props: dict[str, Value]) -> Thing:
     return thing
 
 
+def make_literal(ctx: Context, props: dict[str, Value], names: tuple[str, ...]) -> Thing:
+    """As `make_thing`, where only the properties of those names can need another form."""
+    if ctx.scope.quotas:
+        check_new_thing(ctx.scope, len(props))
+    thing = Thing(props)
+    for name in names:
+        value = props[name]
+        if type(value) in AS_PROPERTY:
+            props[name] = own(value, thing, name)
+    return thing
+
+
 def make_anonymous(ctx: Context, definitions: dict[str, Value]) -> Value:
     """`&{ … }`: an anonymous type."""
     from engine.types.anonymous import anonymous_type

@@ -45,8 +45,8 @@ class Statements:
 
     @property
     def runs_often(self) -> bool:
-        """May the present place run many times? Elsewhere it costs more to compile code that is fast, which a query with
-        a new text pays each time, than it saves."""
+        """May the present place run many times? Elsewhere compiling code that is fast costs more than it saves, and a
+        query with a new text pays for it each time."""
         return self.literal is not None or self.loops > 0 or self.detached
 
     def expression(self, node: n.Node) -> ast.expr:

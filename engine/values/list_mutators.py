@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from engine.errors import LookupFailed
 from engine.functions.registry import method, stepwise
-from engine.limits import INT_MAX
+from engine.limits import INT_MAX, MAX_ARRAY_ITEMS
 from engine.snapshot import pack
 from engine.values.closure import Closure
 from engine.values.list import List
 from engine.values.list_walks import Walk, results
 from engine.values.searching import Seen
-from engine.values.storing import nested
+from engine.values.storing import SCALARS, nested
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -57,6 +57,10 @@ def _record(ctx: Context, array: List, index: int, count: int, items: list[Value
 )
 def push(ctx: Context, array: List, *values: Value) -> int:
     if len(values) == 1:
+        if array.owner is None and len(array) < MAX_ARRAY_ITEMS and not ctx.scope.quotas:
+            value = values[0]
+            array.append(value if type(value) in SCALARS else nested(value))
+            return len(array)
         splice_items(ctx, array, len(array), 0, accepted(array, values))
         return len(array)
     return _append(ctx, array, values)
