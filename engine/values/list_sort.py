@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cmp_to_key
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import NumArgumentsError, OperationError, TypeFailed
 from engine.functions.registry import method, type_name
 from engine.values.closure import Closure
 from engine.values.list import List
-from engine.values.list_walks import Walk
+from engine.values.list_walks import Walk, results
 from engine.values.ordering import keys
 
 if TYPE_CHECKING:
@@ -62,14 +61,14 @@ def sort(ctx: Context, array: Any, by: Thunk | None = None, reverse: Thunk | Non
         descending = second
         if closure is not None and len(closure.code.params) == 2:
             raise NumArgumentsError("sort() with a closure that compares takes no second argument")
-    items = list(array)
+    items = List(array)
     if closure is None:
         return _ordered(items, items, descending=descending)
     ctx.sorting = True
     try:
-        with Walk(ctx, closure, tuple(items)) as run:
+        with Walk(ctx, closure, items) as run:
             if len(closure.code.params) == 1:
-                return _ordered(items, list(map(run, repeat(ctx), items)), descending=descending)
+                return _ordered(items, list(results(ctx, closure, run, items)), descending=descending)
 
             def compare(left: Value, right: Value) -> int:
                 result = run(ctx, left, right)

@@ -84,9 +84,8 @@ def nested(value: Value) -> Value:
 def nested_items(values: list[Value] | tuple[Value, ...]) -> List:
     """A new list of the values, each as an item."""
     convert = AS_ITEM
-    for value in values:
-        if type(value) in convert:
-            return List([convert[type(item)](item) if type(item) in convert else item for item in values])
+    if not convert.keys().isdisjoint(map(type, values)):
+        return List([convert[type(item)](item) if type(item) in convert else item for item in values])
     return List(values)
 
 
