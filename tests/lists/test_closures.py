@@ -24,20 +24,83 @@ Query = Callable[..., Any]
 CALLS = ("c(ARGUMENTS)", "c.call(ARGUMENTS)", "t.f(ARGUMENTS)", "t.f.call(ARGUMENTS)", "l[0].call(ARGUMENTS)")
 
 
+PLACES = ("v = {};", "for (i in [1, 2]) {{ v = {}; }};", "g = || {}; v = g();", "v = [1].map(|i| {})[0];")
+"""Once, and where code may run often: that is compiled in another way."""
+
+
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(
     ("arguments", "result"),
     [("", [None, None]), ("1", [1, None]), ("1, 2", [1, 2]), ("1, 2, 3", [1, 2]), ("1, 2, nope, 1 / 0", [1, 2])],
 )
-def test_ways_to_call(query: Query, call: str, arguments: str, result: Any) -> None:
-    code = f"c = |a, b| [a, b]; t = {{f: c}}; l = [c]; {call.replace('ARGUMENTS', arguments)}"
-    assert query(code) == result
+def test_ways_to_call(query: Query, place: str, call: str, arguments: str, result: Any) -> None:
+    code = place.format(call.replace("ARGUMENTS", arguments))
+    assert query(f"c = |a, b| [a, b]; t = {{f: c}}; l = [c]; {code} v") == result
 
 
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("call", CALLS)
-def test_surplus_arguments_do_nothing(query: Query, call: str) -> None:
-    made = call.replace("ARGUMENTS", "r.push(1), r.push(2), x = 5, return 7")
-    assert query(f"c = |a| a; t = {{f: c}}; l = [c]; r = []; v = {made}; [v, r, is_err(try(x))]") == [1, [1], True]
+def test_surplus_arguments_do_nothing(query: Query, place: str, call: str) -> None:
+    made = place.format(call.replace("ARGUMENTS", "r.push(1), r.push(2), x = 5, return 7"))
+    value, pushed, unknown = query(f"c = |a| a; t = {{f: c}}; l = [c]; r = []; {made} [v, r, is_err(try(x))]")
+    assert unknown
+    assert set(pushed) == {1}
+    assert value == len(pushed)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    ("call", "result"),
+    [
+        ("try(n(r.push(1)))", -61),
+        ("try(nope(r.push(1)))", -54),
+        ("try(flagged(r.push(1)))", -63),
+        ("p(4)", 8),
+        ("p()", -61),
+        ("try(T(r))", -61),
+        ("T({x: 4}).x", 4),
+        ("try(T(1, 2))", -62),
+        ("E(2).name()", "B"),
+        ("type(shadow({x: 1}))", "shadow"),
+        ("hidden(1)", 1),
+        ("len(4)", 5),
+        ("f(f(f(1)))", 4),
+        ("f(f(1) + f(2)) * f(3)", 24),
+        ("inner()", 7),
+        ("quits(3)", 3),
+        ("none()", None),
+    ],
+)
+def test_what_a_name_calls(query: Query, place: str, call: str, result: Any) -> None:
+    query("""
+        new_procedure('p', |x| x * 2);
+        set_type('T', {x: 'int'}); set_type('shadow', {x: 'int'}); set_enum('E', {A: 1, B: 2});
+        .flagged = |x| .x = 5;
+    """)
+    start = """
+        n = 5; r = []; flagged = .flagged; shadow = |x| x; hidden = |x| x; len = |x| x + 1; f = |x| x + 1; none = || {};
+        inner = || { h = || 7; h() }; quits = |x| { for (y in [x]) { return y }; 0 }; none = || nil;
+    """
+    made = query(f"nse(); {start} {place.format(f'try({call})')} is_err(v) ? v.code() : v")
+    assert made == result
+
+
+def test_what_a_name_calls_may_change(query: Query) -> None:
+    assert query("f = |x| x; r = []; for (i in [1, 2, 3]) { r.push(f(i)); f = |x| x * 10; }; r") == [1, 20, 30]
+    code = "f = |x| x; r = []; for (i in [1, 2, 3]) { r.push(type(f({}))); i == 2 ? set_type('f', {}) : nil; }; r"
+    assert query(code) == ["thing", "thing", "f"]
+    code = "g = |x| x; r = []; for (i in [1, 2]) { r.push(g(i)); i == 1 ? new_procedure('g', |x| x + 10) : nil; }; r"
+    assert query(code) == [1, 12]
+    with pytest.raises(TypeFailed):
+        query("f = |x| x; for (i in [1, 2]) { f(i); f = 5; }")
+
+
+def test_a_call_that_fails_ends(query: Query) -> None:
+    code = "f = |x| x > 0 ? f(x - 1) : raise('no'); for (i in range(60)) { try(f(20)); }; g = |x| x; g(5)"
+    assert query(code) == 5
+    code = "f = |x| { x.push(1); raise('no') }; for (i in range(60)) { try(f([])); }; try(f([])).msg()"
+    assert query(code) == "no"
 
 
 def test_call_is_no_property(query: Query) -> None:
