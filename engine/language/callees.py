@@ -240,6 +240,12 @@ def find_function(ctx: Context, name: str, count: int) -> Any:
     raise LookupFailed(f"there is no function {name}()")
 
 
+def call_function(ctx: Context, name: str, *arguments: Value) -> Value:
+    """`name(arguments)` where evaluating the arguments can neither fail nor change anything."""
+    callee = find_function(ctx, name, len(arguments))
+    return callee.run(ctx, None, *[callee.check(index, value) for index, value in enumerate(arguments)])
+
+
 def wrong_scope(ctx: Context, name: str) -> NoReturn:
     raise LookupFailed(f"the function {name}() does not exist in {ctx.scope.title}")
 

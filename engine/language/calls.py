@@ -177,11 +177,10 @@ class Calls(Statements):
     def _call_by_name(self, node: n.Call, locking: bool) -> ast.expr:
         """Evaluate and check arguments one by one, then call what a name means: a closure without a detour."""
         name, arguments = node.name, node.arguments
-        found = py_call("find_function", CTX, py_const(name), py_const(len(arguments)))
-        if self.locals is None and name in self.assigned:
-            variable = self.temporary()
-            found = ast.IfExp(self._means_variable(name, variable, len(arguments)), py_name(variable), found)
-        callee = self.spill(found)
+        inert = all(self.rank(argument) == INERT for argument in arguments)
+        if inert and self.locals is None and name in self.assigned:
+            return self._call_variable(name, self.expressions(arguments))
+        callee = self.spill(py_call("find_function", CTX, py_const(name), py_const(len(arguments))))
         flag = f"i{self.temporary()[1:]}"
         plain = py_name(flag)
         other = ast.UnaryOp(ast.Not(), plain)
@@ -207,7 +206,7 @@ class Calls(Statements):
                     self.emit(ast.If(self._takes(callee, index), [*body, ast.If(other, [checks[index]], [])], skipped))
 
         assigned = set(self.assigned)
-        if all(self.rank(argument) == INERT for argument in arguments):
+        if inert:
             for value, argument in zip(values, arguments, strict=True):
                 self.emit(py_assign(value, self.expression(argument)))
             if checks:
@@ -219,33 +218,44 @@ class Calls(Statements):
             evaluate()
         self.assigned = assigned  # an argument that is not taken assigns nothing
         result = self.temporary()
-        run = ast.Attribute(ast.Attribute(callee, "code", LOAD), "run", LOAD)
-        direct = ast.Attribute(ast.Attribute(callee, "code", LOAD), "direct", LOAD)
-        count = ast.Attribute(callee, "active", STORE)
-        begun: list[ast.stmt] = [py_assign(result, ast.Call(run, [CTX, *map(py_name, values)], []))]
-        full = ast.Compare(ast.Attribute(callee, "active", LOAD), [ast.GtE()], [ast.Attribute(callee, "limit", LOAD)])
-        counted: list[ast.stmt] = [
-            ast.If(full, [ast.Expr(py_method(callee, "admit", CTX))], []),
-            ast.AugAssign(count, ast.Add(), py_const(1)),
-            ast.Try(begun, [], [], [ast.AugAssign(count, ast.Sub(), py_const(1))]),
-        ]
-        detour = py_assign(result, py_method(callee, "run", CTX, NIL, *map(py_name, values)))
-        self.emit(ast.If(plain, [ast.If(direct, begun, counted)], [detour]))
+        names = [py_name(value) for value in values]
+        detour = py_assign(result, py_method(callee, "run", CTX, NIL, *names))
+        run = self._run_closure(callee, ast.Attribute(callee, "code", LOAD), result, names)
+        self.emit(ast.If(plain, run, [detour]))
         return py_name(result)
 
-    def _means_variable(self, name: str, temporary: str, count: int) -> ast.expr:
-        """Is a variable that is set, and perhaps a closure with so many parameters, what is called by its name? Its
-        value is in the temporary then."""
-        variable = py_name(temporary)
-        value = ast.NamedExpr(ast.Name(temporary, STORE), ast.Subscript(FRAME, py_const(name), LOAD))
-        scope = ast.Attribute(CTX, "scope", LOAD)
-        defined = [
-            ast.Compare(py_const(name), [ast.NotIn()], [ast.Attribute(scope, table, LOAD)])
-            for table in ("types", "enums", "procedures")
+    def _call_variable(self, name: str, arguments: list[ast.expr]) -> ast.expr:
+        """A call by the name of a variable that is set, with arguments that can be repeated."""
+        callee, result = self.temporary(), self.temporary()
+        code, scope = (f"i{self.temporary()[1:]}" for _ in range(2))  # these need not be emptied after the statement
+
+        def named(temporary: str, value: ast.expr, attribute: str) -> ast.expr:
+            return ast.Attribute(ast.NamedExpr(ast.Name(temporary, STORE), value), attribute, LOAD)
+
+        params = named(code, ast.Attribute(py_name(callee), "code", LOAD), "count")
+        tests = [
+            _is_closure(ast.NamedExpr(ast.Name(callee, STORE), ast.Subscript(FRAME, py_const(name), LOAD))),
+            ast.Compare(params, [ast.GtE()], [py_const(len(arguments))]),
+            ast.Compare(py_const(name), [ast.NotIn()], [named(scope, ast.Attribute(CTX, "scope", LOAD), "types")]),
+            ast.Compare(py_const(name), [ast.NotIn()], [ast.Attribute(py_name(scope), "enums", LOAD)]),
+            ast.Compare(py_const(name), [ast.NotIn()], [ast.Attribute(py_name(scope), "procedures", LOAD)]),
         ]
-        params = ast.Attribute(ast.Attribute(variable, "code", LOAD), "count", LOAD)
-        enough: list[ast.expr] = [ast.Compare(params, [ast.GtE()], [py_const(count)])] if count else []
-        return ast.BoolOp(ast.And(), [_is_closure(value), *enough, *defined])
+        other = py_assign(result, py_call("call_function", CTX, py_const(name), *arguments))
+        run = self._run_closure(py_name(callee), py_name(code), result, arguments)
+        self.emit(ast.If(ast.BoolOp(ast.And(), tests), run, [other]))
+        return py_name(result)
+
+    def _run_closure(self, closure: ast.expr, code: ast.expr, result: str, arguments: list[ast.expr]) -> list[ast.stmt]:
+        """Run a closure that has parameters for all arguments; its value goes into the temporary `result`."""
+        count = ast.Attribute(closure, "active", STORE)
+        run: list[ast.stmt] = [py_assign(result, ast.Call(ast.Attribute(code, "run", LOAD), [CTX, *arguments], []))]
+        full = ast.Compare(ast.Attribute(closure, "active", LOAD), [ast.GtE()], [ast.Attribute(closure, "limit", LOAD)])
+        counted: list[ast.stmt] = [
+            ast.If(full, [ast.Expr(py_method(closure, "admit", CTX))], []),
+            ast.AugAssign(count, ast.Add(), py_const(1)),
+            ast.Try(run, [], [], [ast.AugAssign(count, ast.Sub(), py_const(1))]),
+        ]
+        return [ast.If(ast.Attribute(code, "direct", LOAD), run, counted)]
 
     def call_builtin(self, function: Function, arguments: list[n.Node]) -> ast.expr:
         declared = self.unit.constant(function)
