@@ -59,7 +59,9 @@ class Calls(Statements):
         callee = self.spill(py_call("find_method", CTX, receiver, self.unit.constant(site)))
         locking = any(method.mutates or method.locks for method in methods)
         unchecked = {
-            index for index in range(len(arguments)) if all(method.takes_any(index) for method in site.found.values())
+            index
+            for index in range(len(arguments))
+            if all(method.takes_any(index) for method in methods if method.arguments)
         }
         return self.invoke(callee, receiver, arguments, lazy, locking and DISTURBING in ranks, unchecked)
 

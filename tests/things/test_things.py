@@ -236,6 +236,12 @@ def test_what_a_program_defines_wins_over_an_early_name(query: Query, name: str)
         query(f"{{{name}: 1}}.{name}(5)")
 
 
+@pytest.mark.parametrize("call", ["rename(set(), 'b')", "rename(list(), 'b')", "rename('a', now())", "unset(set())"])
+def test_early_names_check_what_calls_give_them(query: Query, call: str) -> None:
+    with pytest.raises(TypeFailed, match="takes str as argument"):
+        query("{a: 1}." + call)
+
+
 def test_early_names_change_only_what_they_may(query: Query, outcome: Callable[..., Any], engine: Engine) -> None:
     query(".t = {a: 1}; nil")
     assert outcome(".t.hasprop('a')").change is None
