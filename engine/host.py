@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from engine.errors import BadDataError
+
+if TYPE_CHECKING:
+    from engine.users import User
 
 __all__ = ["Host", "NoHost"]
 
@@ -49,6 +54,13 @@ class Host(Protocol):
     def shutdown(self) -> None:
         """Stop the node in good order, after the reply to the request that is being run."""
 
+    def check_backup(self, file: str) -> None:
+        """BadDataError unless the file is there and looks like a backup."""
+
+    def restore(self, file: str, keeping: User | None, tasks: bool) -> None:
+        """Restore a backup soon, with its tasks or without; a user to keep stays as the only one (`engine.restoring`).
+        OperationError while another backup is being restored."""
+
 
 class NoHost:
     """An engine that runs by itself, as in tests."""
@@ -68,3 +80,9 @@ class NoHost:
 
     def shutdown(self) -> None:
         self.status = "SHUTTING_DOWN"
+
+    def check_backup(self, file: str) -> None:
+        raise BadDataError(f"an engine that runs by itself can't read {file[:200]!r}")
+
+    def restore(self, file: str, keeping: User | None, tasks: bool) -> None:
+        self.check_backup(file)

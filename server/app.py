@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from engine.engine import Engine
+from engine.engine import Engine, Outcome
 from engine.language.compiler import GENERATED
-from engine.store import Committer, Retention, SqliteStore, Store, StoreError
+from engine.store import Checkpoint, Committer, Retention, SqliteStore, Store, StoreError
 from server.backups import BackupRunner
 from server.config import Config, ConfigError
 from server.connection import GOING_AWAY, LOGIN
@@ -22,9 +22,13 @@ from server.core import Core
 from server.listeners import ListenError, Listeners
 from server.outbox import Outbox, on_loop
 from server.quiet import search_for_garbage
+from server.restorer import Restorer
 from server.session import Session
 from server.watchdog import Watchdog
 from watch import Hub, Requests
+
+if TYPE_CHECKING:
+    from engine.users import User
 
 __all__ = ["App", "serve"]
 
@@ -91,6 +95,12 @@ class _Host:
     def shutdown(self) -> None:
         self._app.stop()
 
+    def check_backup(self, file: str) -> None:
+        self._app.restorer.check(file)
+
+    def restore(self, file: str, keeping: User | None, tasks: bool) -> None:
+        self._app.restorer.begin(file, keeping, tasks)
+
 
 class App:
     """One server, from start to end. `run` does it all."""
@@ -105,6 +115,7 @@ class App:
         self._engine.host = _Host(self, config)
         self._core: Core | None = None
         self._committer: Committer | None = None
+        self._restorer: Restorer | None = None
         self._checkpoint_change = 0
         self._checkpoint_at = 0.0
 
@@ -127,6 +138,12 @@ class App:
     def connections(self) -> int:
         """How many clients are connected."""
         return len(self._core.connections) if self._core is not None else 0
+
+    @property
+    def restorer(self) -> Restorer:
+        """What restores backups, once the store is open."""
+        assert self._restorer is not None
+        return self._restorer
 
     def stop(self) -> None:
         """Have `run` come to its end."""
@@ -155,7 +172,7 @@ class App:
             if self._engine.default_password:
                 log.warning("the user admin has the password that everybody knows; change it: set_password('admin', …)")
             rounds = loop.create_task(self._rounds(core))
-            quiet = loop.create_task(search_for_garbage(core, self._engine))
+            quiet = loop.create_task(search_for_garbage(core, self._engine, lambda: self.restorer.busy))
             await self._stop.wait()
             rounds.cancel()
             quiet.cancel()
@@ -189,6 +206,7 @@ class App:
         requests = Requests(self._engine, hub)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
         self._core = core
+        self._restorer = Restorer(self._engine, self._config.data_dir, loop, self._replace_state, self._committer.flush)
         return core
 
     # --- while it runs ----------------------------------------------------------------------------------------------
@@ -227,6 +245,15 @@ class App:
         self._committer.checkpoint(checkpoint)
         self._checkpoint_change, self._checkpoint_at = checkpoint.change_id, time.monotonic()
 
+    def _replace_state(self, outcome: Outcome, checkpoint: Checkpoint) -> None:
+        """The engine has taken over a backup: have that written and told."""
+        assert self._core is not None and self._committer is not None
+        self._core.outbox.executed(checkpoint.change_id)
+        self._committer.replace(checkpoint)
+        self._checkpoint_change, self._checkpoint_at = checkpoint.change_id, time.monotonic()
+        self._core.hub.before_reply(outcome, None)
+        self._core.hub.after_reply(outcome)
+
     def _fail(self, error: Exception) -> None:
         """The store has failed. What it has not confirmed must not be told to anybody, so nobody is told anything."""
         log.critical("%s", error)
@@ -248,7 +275,7 @@ class App:
             for connection in core.connections:
                 connection.stop_reading()
             await self._until(lambda: not any(_under_way(connection) for connection in core.connections))
-            assert self._committer is not None
+            await self.restorer.close()
             await self._flush()
             core.announce("OFFLINE")
             core.outbox.flush()

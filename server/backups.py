@@ -6,12 +6,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import tarfile
-import tempfile
 from pathlib import Path
 
 from engine.engine import Engine
 from engine.store import Store
+from engine.store.archive import write_archive
 
 __all__ = ["BackupRunner"]
 
@@ -44,7 +43,7 @@ class BackupRunner:
             path = backup.path(now, self._engine.last_change)
             error: str | None = None
             try:
-                await self._loop.run_in_executor(None, write_backup, self._store, Path(path))
+                await self._loop.run_in_executor(None, write_archive, self._store, Path(path))
             except Exception as failure:  # whatever it is, the schedule goes on and tells
                 error = str(failure) or type(failure).__name__
                 log.error("the backup %s failed: %s", path, error)
@@ -52,18 +51,6 @@ class BackupRunner:
                 log.info("backup written to %s", path)
             for surplus in backup.finished(now, path, error):
                 await self._loop.run_in_executor(None, _delete, surplus)
-
-
-def write_backup(store: Store, path: Path) -> None:
-    """Write a backup of a store; folders that are missing are made, and an unfinished file never has the name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
-        copy = Path(folder, "livethings.db")
-        store.backup(copy)
-        packed = Path(folder, "packed")
-        with tarfile.open(packed, "w:gz", compresslevel=6) as archive:
-            archive.add(copy, arcname="livethings.db")
-        os.replace(packed, path)
 
 
 def _delete(path: str) -> None:

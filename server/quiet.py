@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from server.contracts import Engine
 from server.core import Core
@@ -23,14 +24,17 @@ LONGEST = 300.0
 """Seconds after a search after which the next one goes on, a step a second, though the server was never quiet."""
 
 
-async def search_for_garbage(core: Core, engine: Engine) -> None:
-    """Search for ever, in quiet moments, and have what was found told and logged."""
+async def search_for_garbage(core: Core, engine: Engine, pausing: Callable[[], bool] = bool) -> None:
+    """Search for ever, in quiet moments, and have what was found told and logged; not while `pausing()`, as when
+    another thread fills an engine with things that are not yet held together."""
     seen: int | None = None
     rested = time.monotonic()  # when the last search was over
     while True:
         await asyncio.sleep(PAUSE if engine.collecting and engine.executing == seen else QUIET)
         before, seen = seen, engine.executing
         if seen != before and time.monotonic() - rested < LONGEST:
+            continue
+        if pausing():
             continue
         try:
             outcome = engine.collect_garbage()

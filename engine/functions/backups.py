@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import LookupFailed, OperationError, TypeFailed, ValueFailed
 from engine.functions.registry import FUNCTIONS, function, type_name
 from engine.state import loads, saves
-from engine.users import CHANGE
+from engine.users import CHANGE, FULL
 from engine.values.datetime import Moment
 from engine.values.list import List
 from engine.values.mpdata import Mpdata
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.engine import Engine
     from engine.replay import Replay
-    from engine.values.thing import Value
+    from engine.values.thing import Thing, Value
 
     Thunk = Callable[[], Value]
 
@@ -178,6 +178,33 @@ def has_backup(ctx: Context, backup_id: int) -> bool:
 @function("backups_ok", scopes="N", doc="Did the last run of each backup go well?", example="backups_ok()")
 def backups_ok(ctx: Context) -> bool:
     return all(not backup.result_code for backup in ctx.engine.backups.by_id.values())
+
+
+@function(
+    "restore",
+    "file: str, options?: thing",
+    scopes="T",
+    changes="T",
+    right=FULL,
+    doc="Replaces everything on the server, which must be empty, by what is in a backup; it follows after the reply.",
+    example="restore('/backups/20300101_000000.tar.gz', {take_access: true})",
+)
+def restore(ctx: Context, file: str, options: Thing | None = None) -> None:
+    from engine.restoring import check_empty
+
+    wanted = {"take_access": False, "restore_tasks": False}
+    for name, value in () if options is None else options.items():
+        if name not in wanted:
+            raise ValueFailed(f"restore() has no option {name[:80]}")
+        if type(value) is not bool:
+            raise TypeFailed(f"the option {name} is a bool, not {type_name(value)}")
+        wanted[name] = value
+    if all(wanted.values()):
+        raise ValueFailed("take_access and restore_tasks exclude each other: the tasks' owners would be gone")
+    host = ctx.engine.host
+    host.check_backup(file)
+    check_empty(ctx.engine)
+    host.restore(file, ctx.caller.user if wanted["take_access"] else None, wanted["restore_tasks"])
 
 
 @saves

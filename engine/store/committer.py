@@ -67,6 +67,8 @@ class Committer:
         self._durable = store.last_change
         self._checkpoint: Checkpoint | None = None  # to be written, or being written
         self._unannounced: Checkpoint | None = None  # the same, until on_checkpoint has returned
+        self._replacement: Checkpoint | None = None  # to be written in the place of a change,
+        self._before = 0  # after so many changes of the queue
         self._failure: StoreError | None = None
         self._closing = False
         self._way = threading.Lock()  # locked, but while the thread tells give_way to go on
@@ -125,6 +127,22 @@ class Committer:
             if self._asleep:
                 self._work.notify()
 
+    def replace(self, checkpoint: Checkpoint) -> None:
+        """Take the next change, one that replaces the whole state by a checkpoint (`Checkpoint.replaces`).
+
+        Its iterables are read on the committer's thread. Raises StoreError as `append` does, and while another
+        replacement is under way.
+        """
+        with self._lock:
+            if checkpoint.change_id != self._next or self._failure is not None or self._closing:
+                self._refuse(checkpoint.change_id)
+            if self._replacement is not None:
+                raise StoreError("committer", "the state is being replaced", "wait until that is durable")
+            self._next = checkpoint.change_id + 1
+            self._replacement, self._before = checkpoint, len(self._queue)
+            if self._asleep:
+                self._work.notify()
+
     def give_way(self) -> None:
         """Let the thread run, if it has something to do, until it is off to the disk or asleep again.
 
@@ -134,7 +152,7 @@ class Committer:
         each time and can wait for seconds. Here the main thread waits for it, 0.2 ms at most. Costs nothing while
         nothing is under way or when it was called less than a millisecond ago.
         """
-        if not (self._queue or self._batch_bytes or self._checkpoint):
+        if not (self._queue or self._batch_bytes or self._checkpoint or self._replacement):
             return
         if time.perf_counter() < self._way_at:
             return
@@ -223,6 +241,14 @@ class Committer:
                     self._unannounced = None
                 self._progress.notify_all()
             self._trim_at = 0.0  # now more may go
+        replacement = self._replacement
+        if replacement is not None and replacement.change_id == self._durable + 1:
+            self._store.write_checkpoint(replacement)
+            self._on_durable(replacement.change_id)
+            with self._lock:
+                self._durable = replacement.change_id
+                self._replacement = None
+                self._progress.notify_all()
         self._trim()
         self._store.tidy()
         return True
@@ -230,7 +256,7 @@ class Committer:
     def _next_batch(self) -> list[bytes] | None:
         """What to write now, waiting for something to do; empty when that is not a batch, None at the end."""
         with self._lock:
-            while not self._queue and self._checkpoint is None:
+            while not self._queue and self._checkpoint is None and self._replacement is None:
                 if self._closing:
                     return None
                 if self._trimming:
@@ -243,18 +269,20 @@ class Committer:
                 if not woken:
                     return []
             batch = self._queue
-            if self._queue_bytes <= MAX_BATCH_BYTES:
+            most = len(batch) if self._replacement is None else self._before
+            if self._queue_bytes <= MAX_BATCH_BYTES and most == len(batch):
                 self._queue = []
                 size = self._queue_bytes
             else:
                 size = count = 0
-                for packed in batch:
+                for packed in batch[:most]:
                     size += len(packed)
                     count += 1
                     if size >= MAX_BATCH_BYTES:
                         break
                 self._queue = batch[count:]
                 batch = batch[:count]
+            self._before -= len(batch) if self._replacement is not None else 0
             self._batch_bytes = size
             self._queue_bytes -= size
             return batch

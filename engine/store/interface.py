@@ -89,6 +89,9 @@ class Checkpoint:
 
     The iterables are read once, later, and on the committer's thread: they must not look at live things.
     `gone` is applied before `things`. A definition or a meta value that is None is removed.
+
+    One that `replaces` is the whole state and a change of its own, whose id it has: nothing of the state before stays,
+    and the log begins anew after it.
     """
 
     change_id: int
@@ -96,6 +99,7 @@ class Checkpoint:
     gone: Iterable[int] = ()
     definitions: Iterable[tuple[str, int | str, bytes | None]] = ()
     meta: Mapping[str, bytes | None] = field(default_factory=dict)
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,8 @@ class Store(Protocol):
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Bring the state up to `checkpoint.change_id`, all or nothing, durably.
 
-        That change must be in the log already, and not before the state's own.
+        That change must be in the log already, and not before the state's own; one that replaces the state must come
+        after all that the log holds.
         """
 
     def read_state(self) -> AbstractContextManager[State]:

@@ -116,15 +116,20 @@ class MemoryStore:
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._check_open()
-        if not self._checkpoint <= checkpoint.change_id <= self._last:
+        first, last = (self._last + 1, None) if checkpoint.replaces else (self._checkpoint, self._last)
+        if checkpoint.change_id < first or (last is not None and checkpoint.change_id > last):
             raise StoreError(
                 _WHERE,
                 f"a checkpoint at change {checkpoint.change_id} is impossible",
-                f"it can be at change {self._checkpoint} to {self._last}",
+                f"it can be at change {first} {'or later' if last is None else f'to {last}'}",
             )
         # Everything is read before anything is kept: an iterable that raises leaves the old state.
         gone, things = list(checkpoint.gone), list(checkpoint.things)
         definitions, meta = list(checkpoint.definitions), dict(checkpoint.meta)
+        if checkpoint.replaces:
+            self._last = checkpoint.change_id
+            for rows in (self._batches, self._things, self._definitions):
+                rows.clear()
         for thing_id in gone:
             self._things.pop(thing_id, None)
         for thing in things:

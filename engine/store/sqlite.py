@@ -223,13 +223,18 @@ class SqliteStore:
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         change_id = checkpoint.change_id
-        if not self._checkpoint <= change_id <= self._last:
+        first, last = (self._last + 1, None) if checkpoint.replaces else (self._checkpoint, self._last)
+        if change_id < first or (last is not None and change_id > last):
             raise StoreError(
                 self._path,
                 f"a checkpoint at change {change_id} is impossible",
-                f"it can be at change {self._checkpoint} to {self._last}",
+                f"it can be at change {first} {'or later' if last is None else f'to {last}'}",
             )
         with self._writing, self._explained(), self._transaction() as writer:
+            if checkpoint.replaces:
+                self._first_kept = change_id + 1  # told before it happens, as in trim
+                for table in ("log", "things", "definitions"):
+                    writer.execute(f"DELETE FROM {table}")
             _delete_things(writer, checkpoint.gone)
             _write_things(writer, checkpoint.things)
             for kind, key, data in checkpoint.definitions:
@@ -246,6 +251,9 @@ class SqliteStore:
                     writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
             writer.execute("UPDATE checkpoint SET change_id = ?", (change_id,))
         self._checkpoint = change_id
+        if checkpoint.replaces:
+            self._last = change_id
+            self._trimmed = self._total
         self._wal_bytes = self._fold_at  # how much it was is unknown, and often a lot
 
     @contextmanager

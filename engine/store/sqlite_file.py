@@ -25,6 +25,7 @@ __all__ = [
     "create_file",
     "explain",
     "sync_directory",
+    "sync_file",
     "take_lock",
 ]
 
@@ -130,7 +131,12 @@ def take_lock(directory: Path) -> int:
 
 def sync_directory(directory: Path) -> None:
     """Make a new or renamed file in `directory` outlast a power failure."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    sync_file(directory)
+
+
+def sync_file(path: Path) -> None:
+    """Make what is in a file outlast a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -346,3 +346,25 @@ def test_closing_from_a_listener_does_not_lock_up(store: GatedStore) -> None:
     store.open_for_all()
     assert ended.wait(WAIT)
     holder[0].close()
+
+
+def test_a_replaced_state_is_written_in_its_place(store: GatedStore, heard: Heard, committer: Committer) -> None:
+    committer.append(1, change(1))
+    store.wait_until_writing()  # what follows waits
+    committer.append(2, change(2))
+    committer.checkpoint(Checkpoint(2, [(1, 1, b"old")]))
+    committer.replace(Checkpoint(3, [(2, 1, b"new")], replaces=True))
+    with pytest.raises(StoreError, match="is being replaced"):
+        committer.replace(Checkpoint(4, replaces=True))
+    committer.append(4, change(4))
+    store.open_for_all()
+    committer.flush()
+    assert [said for said in heard.said if said[0] == "durable"] == [
+        ("durable", 1),
+        ("durable", 2),
+        ("durable", 3),
+        ("durable", 4),
+    ]
+    assert (store.first_kept, store.last_change, store.checkpoint_change) == (4, 4, 3)
+    with store.read_state() as state:
+        assert list(state.things) == [(2, 1, b"new")]

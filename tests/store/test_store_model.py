@@ -73,9 +73,11 @@ class SameAsTheModel(RuleBasedStateMachine):
             )
         ),
         meta=st.dictionaries(st.sampled_from("abc"), st.none() | st.binary(max_size=5)),
+        replaces=st.sampled_from([False, False, False, True]),
     )
-    def checkpoint(self, back: int, things: Any, gone: Any, definitions: Any, meta: Any) -> None:
-        checkpoint = Checkpoint(self.model.last_change - back, things, gone, definitions, meta)
+    def checkpoint(self, back: int, things: Any, gone: Any, definitions: Any, meta: Any, replaces: bool) -> None:
+        change_id = self.model.last_change - back if not replaces else self.model.last_change + back
+        checkpoint = Checkpoint(change_id, things, gone, definitions, meta, replaces)
         self.both(lambda store: store.write_checkpoint(checkpoint))
 
     @rule(changes=limits, age=limits, size=st.none() | st.integers(0, 20_000))
