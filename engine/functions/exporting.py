@@ -1,8 +1,9 @@
 """`export` and `import`: a collection as code that rebuilds it, or as a dump of everything in it
 (spec/enums-and-wrap.md, section 6).
 
-A dump is a line that names it, a CRC-32 of what follows (4 bytes, big endian), and MessagePack: the rows that the
-state on disk would have for the collection (`engine.state`).
+A dump is one MessagePack array, as clients expect that tell it from code by its first byte: a text that names it, a
+CRC-32 of the rest (always in 4 bytes), and the rows that the state on disk would have for the collection
+(`engine.state`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-MAGIC = b"livethings dump 1\n"
+MAGIC: bytes = b"\x93" + msgpack.packb("livethings dump 1") + b"\xce"
+"""The array of three, its first item, and the mark of an int in 4 bytes, which follow."""
 MAX_TABS = 4
 
 
