@@ -1,0 +1,96 @@
+"""The Python client of Livethings: query, change and watch live things from asyncio.
+
+async with connect("ws://127.0.0.1:9270", user="admin", password="pass") as db:
+    await db.query("//stuff", ".greeting = 'hello'")
+    async for event in db.watch("//stuff"):
+        print(event)
+"""
+
+from livethings.database import Database, Events, Requests, connect
+from livethings.errors import (
+    AssertionFailed,
+    AuthError,
+    BadDataError,
+    CancelledError,
+    Closed,
+    ConnectFailed,
+    ConnectionLost,
+    CustomError,
+    EventsLost,
+    ForbiddenError,
+    InternalError,
+    LivethingsError,
+    LookupFailed,
+    MaxQuotaError,
+    MemoryLimitError,
+    NodeError,
+    NoReply,
+    NumArgumentsError,
+    OperationError,
+    OverflowFailed,
+    ProtocolError,
+    RequestCancelled,
+    RequestTimeout,
+    ResultTooLarge,
+    ServerError,
+    SyntaxFailed,
+    TypeFailed,
+    Unsupported,
+    ValueFailed,
+    WriteError,
+    ZeroDivisionFailed,
+)
+from livethings.events import Change, Delete, Emitted, Init, NodeStatus, Notice, Stop, Unrouted, Update
+from livethings.link import Backoff
+from livethings.rooms import Room
+from livethings.watches import Watch
+
+__all__ = [
+    "AssertionFailed",
+    "AuthError",
+    "Backoff",
+    "BadDataError",
+    "CancelledError",
+    "Change",
+    "Closed",
+    "ConnectFailed",
+    "ConnectionLost",
+    "CustomError",
+    "Database",
+    "Delete",
+    "Emitted",
+    "Events",
+    "EventsLost",
+    "ForbiddenError",
+    "Init",
+    "InternalError",
+    "LivethingsError",
+    "LookupFailed",
+    "MaxQuotaError",
+    "MemoryLimitError",
+    "NoReply",
+    "NodeError",
+    "NodeStatus",
+    "Notice",
+    "NumArgumentsError",
+    "OperationError",
+    "OverflowFailed",
+    "ProtocolError",
+    "RequestCancelled",
+    "RequestTimeout",
+    "Requests",
+    "ResultTooLarge",
+    "Room",
+    "ServerError",
+    "Stop",
+    "SyntaxFailed",
+    "TypeFailed",
+    "Unrouted",
+    "Unsupported",
+    "Update",
+    "ValueFailed",
+    "Watch",
+    "WriteError",
+    "ZeroDivisionFailed",
+    "connect",
+]

@@ -1,0 +1,173 @@
+"""The face of the package: a database to query, run procedures in and watch."""
+
+from __future__ import annotations
+
+import ssl as tls
+from collections.abc import Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from livethings.connection import Connection
+from livethings.events import NodeStatus, Notice, Unrouted
+from livethings.link import Backoff, Link, Settings
+from livethings.packages import Request
+from livethings.rooms import Room
+from livethings.subscriptions import Queued
+from livethings.transports import Address
+from livethings.watches import Watch
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Database", "Events", "Requests", "connect"]
+
+QUEUE_LIMIT = 10_000
+
+
+def connect(
+    url: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    token: str | None = None,
+    ssl: tls.SSLContext | None = None,
+    timeout: float | None = 30.0,
+    connect_timeout: float = 10.0,
+    heartbeat: float = 20.0,
+    reconnect: bool = True,
+    backoff: Backoff | None = None,
+) -> Database:
+    """A database at `ws://host:9270`, `wss://…`, `tcp://host:9200` or `tcps://…`; the user has a password or a token.
+
+        async with connect("ws://127.0.0.1:9270", user="admin", password="pass") as db: ...
+
+    or `db = await connect(…)`, then `await db.close()`. Times are in seconds: `timeout` for a reply (None: no limit),
+    `connect_timeout` for connecting and logging in, `heartbeat` of silence until the server is asked for a sign of
+    life, and as long again until the connection counts as lost. With `reconnect`, a lost connection comes back (see
+    `Backoff`) with all subscriptions; meanwhile requests wait.
+
+    Raises ValueError for arguments that don't go together; entering or awaiting it raises ConnectFailed or AuthError.
+    """
+    credentials: str | list[str]
+    if token is not None and user is None and password is None:
+        credentials = token
+    elif token is None and user is not None and password is not None:
+        credentials = [user, password]
+    else:
+        raise ValueError("give either user= and password=, or token=")
+    settings = Settings(
+        address=Address.parse(url),
+        credentials=credentials,
+        ssl=ssl,
+        timeout=timeout,
+        connect_timeout=connect_timeout,
+        heartbeat=heartbeat,
+        reconnect=reconnect,
+        backoff=backoff or Backoff(),
+    )
+    return Database(settings)
+
+
+class Requests:
+    """Queries and procedures, with the same options for each."""
+
+    def __init__(self, link: Link, *, timeout: float | None, retry: bool) -> None:
+        self._link = link
+        self._timeout = timeout
+        self._retry = retry
+
+    async def query(self, scope: str, code: str, /, **variables: Any) -> Any:
+        """Run code in a scope (`//stuff`, `@thingsdb`, `@node`), with variables by name; its result.
+
+        Raises the server's error; ConnectionLost, or NoReply after the timeout: whether it was carried out is unknown
+        then, since it is not sent again unless asked for.
+        """
+        body: list[Any] = [scope, code, variables] if variables else [scope, code]
+        return await self._link.request(Request.QUERY, body, self._timeout, self._retry)
+
+    async def run(self, scope: str, procedure: str, /, *args: Any, **named: Any) -> Any:
+        """Run a procedure with arguments by position or by name; its result. Raises as `query`."""
+        if args and named:
+            raise ValueError("the arguments of a procedure go all by position or all by name")
+        arguments: list[Any] | Mapping[str, Any] = named or list(args)
+        return await self._link.request(Request.RUN, [scope, procedure, arguments], self._timeout, self._retry)
+
+
+class Database(Requests):
+    """A user's connection to a server. Any number of tasks of one event loop may use it at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(Link(settings), timeout=settings.timeout, retry=False)
+
+    async def open(self) -> None:
+        """Connect and log in. Raises ConnectFailed or AuthError."""
+        await self._link.open()
+
+    async def close(self) -> None:
+        """End the connection and all subscriptions."""
+        await self._link.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.__aenter__().__await__()
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection at the moment."""
+        return self._link.connection is not None and not self._link.connection.ended.done()
+
+    def using(self, *, timeout: float | None = None, retry: bool = False) -> Requests:
+        """Queries and procedures with other options: seconds for the reply (None: the database's), and whether to send
+        a request again when the connection was lost before the reply: for those that may be carried out twice."""
+        return Requests(self._link, timeout=self._timeout if timeout is None else timeout, retry=retry)
+
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+        await self._link.request(Request.PING, None, self._timeout, True)
+
+    def watch(self, scope: str, *ids: int, limit: int = QUEUE_LIMIT, lossy: bool = False) -> Watch:
+        """Watch things of a collection by their ids; the root when none is given. See `Watch`.
+
+        async for event in db.watch("//stuff", 3): ...
+        """
+        return Watch(self._link, scope, ids, limit=limit, lossy=lossy)
+
+    def room(self, scope: str, room: int | str, *, limit: int = QUEUE_LIMIT) -> Room:
+        """A room of a collection by its id or name. See `Room`.
+
+        async for event in db.room("//stuff", "chat"): ...
+        """
+        return Room(self._link, scope, room, limit=limit)
+
+    def events(self, *, limit: int = QUEUE_LIMIT) -> Events:
+        """What the server says that belongs to no subscription: its status, warnings, events of things that code
+        watched."""
+        return Events(self._link, limit)
+
+    def _watch_lenient(self, scope: str, ids: Iterable[int]) -> Watch:
+        return Watch(self._link, scope, ids, limit=QUEUE_LIMIT, lossy=True, lenient=True)
+
+
+class Events(Queued[NodeStatus | Notice | Unrouted]):
+    """Events that belong to no subscription."""
+
+    def attach(self, connection: Connection) -> None:
+        """Listen, on whatever connection."""
+        self._link.listeners[self] = None
+        self._is_started()
+
+    def detach(self, connection: Connection) -> None:
+        """Nothing has to be said to the server."""
+
+    def on_event(self, event: NodeStatus | Notice | Unrouted) -> None:
+        """An event has come."""
+        self._put(event)
+
+    def _finish(self, error: Exception | None) -> None:
+        self._link.listeners.pop(self, None)
+        super()._finish(error)

@@ -1,0 +1,82 @@
+"""Rooms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from livethings.connection import Connection, Unsent
+from livethings.errors import ConnectionLost, LookupFailed
+from livethings.events import Emitted
+from livethings.packages import Request
+from livethings.subscriptions import Queued
+
+if TYPE_CHECKING:
+    from livethings.link import Link
+
+__all__ = ["Room"]
+
+
+class Room(Queued[Emitted]):
+    """A room of a collection: read it to join and get its events; `emit` needs no joining.
+
+    It ends when the room is gone. Raises LookupFailed when there is none, and EventsLost when `limit` events wait.
+    """
+
+    def __init__(self, link: Link, scope: str, room: int | str, *, limit: int) -> None:
+        super().__init__(link, limit)
+        self.scope = scope
+        self.room = room
+        self.id: int | None = None
+        """The room's id, once it was joined."""
+        self._gap = False
+
+    async def emit(self, event: str, *args: Any, peers: bool = False) -> None:
+        """Send an event to all in the room; with `peers`, to all but this connection."""
+        kind = Request.EMIT_PEER if peers else Request.EMIT
+        await self._link.request(kind, [self.scope, self.room, event, *args], self._link.settings.timeout)
+
+    def attach(self, connection: Connection) -> None:
+        self._gap = self.id is not None
+        routes = connection.routes
+
+        def entered(value: Any, error: Exception | None) -> None:
+            if isinstance(error, ConnectionLost | Unsent):
+                return
+            if error is not None:
+                self.fail(error)
+                return
+            room_id = value[0]
+            if room_id is None:
+                if self.id is None:
+                    self.fail(LookupFailed(f"there is no room {self.room!r} in {self.scope}"))
+                else:
+                    self.on_delete()
+                return
+            self.id = room_id
+            if self._ended:
+                self._leave(connection, room_id)
+            else:
+                routes.rooms.setdefault(room_id, {})[self] = None
+                self._is_started()
+
+        connection.send(Request.JOIN, [self.scope, self.room], entered)
+
+    def detach(self, connection: Connection) -> None:
+        if self.id is not None and self in connection.routes.rooms.get(self.id, ()):
+            del connection.routes.rooms[self.id][self]
+            self._leave(connection, self.id)
+
+    def _leave(self, connection: Connection, room_id: int) -> None:
+        if connection.routes.rooms.get(room_id):
+            return
+        connection.routes.rooms.pop(room_id, None)
+        connection.send(Request.LEAVE, [self.scope, room_id], lambda value, error: None)
+
+    def on_emit(self, event: str, args: list[Any]) -> None:
+        """An event has come."""
+        gap, self._gap = self._gap, False
+        self._put(Emitted(event, args, gap))
+
+    def on_delete(self) -> None:
+        """The room is gone."""
+        self.finish()

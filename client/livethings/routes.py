@@ -1,0 +1,106 @@
+"""Who gets which event of a connection."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from livethings.events import Delete, NodeStatus, Notice, Stop, Unrouted, Update
+
+if TYPE_CHECKING:
+    from livethings.rooms import Room
+    from livethings.watches import Watch
+
+__all__ = ["Routes"]
+
+NODE_STATUS, INIT, UPDATE, DELETE, STOP, WARNING, ROOM_JOIN, ROOM_LEAVE, ROOM_EMIT, ROOM_DELETE = range(10)
+
+NOT_WATCHABLE: Final = 1
+"""The code of the warning that an id can't be watched."""
+
+
+class Routes:
+    """The subscriptions of one connection.
+
+    A subscription is entered here when the reply to its request is taken in, not before: events of an earlier one that
+    has ended may still be on their way until then.
+    """
+
+    def __init__(self) -> None:
+        self.watches: dict[int, dict[Watch, None]] = {}
+        self.claims: Counter[int] = Counter()
+        """How many watches have asked for a thing, entered or not yet: the last to go ends it on the server."""
+        self.expected: deque[tuple[Watch, int]] = deque()
+        """First states that come next: those of a request follow its reply at once, so they belong to who asked."""
+        self.rooms: dict[int, dict[Room, None]] = {}
+        self.room_claims: Counter[int | str] = Counter()
+        self.rest: Callable[[NodeStatus | Notice | Unrouted], None] = lambda event: None
+        """Gets what is nobody's."""
+
+    def deliver(self, kind: int, data: Any) -> None:
+        """Give an event to those whom it is for."""
+        if kind == UPDATE:
+            watches = self.watches.get(data["#"])
+            if watches:
+                update = Update(data["#"], data["event"], data["jobs"])
+                for watch in list(watches):
+                    watch.on_update(update)
+                return
+        elif kind == INIT:
+            thing_id = data["thing"]["#"]
+            if self.expected and self.expected[0][1] == thing_id:
+                self.expected.popleft()[0].on_init(thing_id, data)
+                return
+            watches = self.watches.get(thing_id)
+            if watches:
+                for watch in list(watches):
+                    watch.on_init(thing_id, data)
+                return
+        elif kind in (DELETE, STOP):
+            watches = self.watches.pop(data["#"], None)
+            if watches:
+                event = (Delete if kind == DELETE else Stop)(data["#"], data.get("event"))
+                for watch in list(watches):
+                    self.claims[event.id] -= 1
+                    watch.on_end(event)
+                return
+        elif kind == WARNING:
+            if data["warn_code"] == NOT_WATCHABLE and self.expected:
+                watch, thing_id = self.expected.popleft()
+                self.leave(watch, thing_id)
+                watch.on_missing(thing_id, data["warn_msg"])
+                return
+            self.rest(Notice(data["warn_code"], data["warn_msg"]))
+            return
+        elif kind == ROOM_EMIT:
+            for room in list(self.rooms.get(data["id"], ())):
+                room.on_emit(data["event"], data["args"])
+            return
+        elif kind == ROOM_DELETE:
+            for room in self.rooms.pop(data["id"], {}):
+                room.on_delete()
+            return
+        elif kind in (ROOM_JOIN, ROOM_LEAVE):
+            return
+        elif kind == NODE_STATUS:
+            self.rest(NodeStatus(data if isinstance(data, str) else data["status"]))
+            return
+        self.rest(Unrouted(kind, data))
+
+    def enter(self, watch: Watch, thing_id: int) -> None:
+        """From now on the thing's events are for this watch too."""
+        self.watches.setdefault(thing_id, {})[watch] = None
+
+    def leave(self, watch: Watch, thing_id: int) -> bool:
+        """The thing's events are not for this watch any more; true when they are for nobody."""
+        watches = self.watches.get(thing_id)
+        if watches is not None:
+            watches.pop(watch, None)
+            if not watches:
+                del self.watches[thing_id]
+        self.claims[thing_id] -= 1
+        if self.claims[thing_id] > 0:
+            return False
+        del self.claims[thing_id]
+        return True

@@ -1,0 +1,172 @@
+"""Watches and rooms over both transports."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from livethings import Database, Delete, Emitted, EventsLost, Init, LookupFailed, Notice, Stop, Unrouted, Update
+
+from tests.client.conftest import Open
+from tests.server.fakes import within
+from tests.serving import Server
+
+
+async def take(subscription: Any, count: int) -> list[Any]:
+    """The next items."""
+    return [await within(anext(subscription)) for _ in range(count)]
+
+
+async def test_a_thing_is_watched_until_it_is_gone(db: Database) -> None:
+    song = await db.query("//stuff", ".song = {title: 'a', likes: 0}; .song.id()")
+    seen: list[Any] = []
+    async for event in db.watch("//stuff", song):
+        seen.append(event)
+        match event:
+            case Init():
+                await db.query("//stuff", ".song.likes += 1")
+            case Update(jobs=[{"set": {"likes": 1}}]):
+                await db.query("//stuff", ".del('song')")
+    init, update, delete = seen
+    assert init.thing == {"#": song, "title": "a", "likes": 0} and init.collection == "stuff" and not init.restart
+    assert update.change > init.change and update.id == song
+    assert isinstance(delete, Delete) and delete.id == song
+
+
+async def test_the_root_is_watched_when_no_id_is_given(db: Database) -> None:
+    root = await db.query("//stuff", ".id()")
+    async with db.watch("//stuff") as watch:
+        (init,) = await take(watch, 1)
+        assert init.id == root and watch.ids == [root]
+        assert None not in (init.types, init.enums, init.procedures)
+
+
+async def test_what_can_not_be_watched(db: Database) -> None:
+    with pytest.raises(LookupFailed, match="12345678"):
+        await anext(db.watch("//stuff", 12345678))
+    with pytest.raises(LookupFailed, match="nowhere"):
+        async with db.watch("//nowhere", 1):
+            pass
+
+
+async def test_several_watches_of_one_thing(db: Database) -> None:
+    thing = await db.query("//stuff", ".many = {n: 0}; .many.id()")
+    first, second = db.watch("//stuff", thing), db.watch("//stuff", thing)
+    await take(first, 1)
+    await take(second, 1)
+    await db.query("//stuff", ".many.n = 1")
+    assert [event.jobs for event in await take(first, 1) + await take(second, 1)] == [[{"set": {"n": 1}}]] * 2
+    await first.close()
+    await db.query("//stuff", ".many.n = 2")
+    assert (await take(second, 1))[0].jobs == [{"set": {"n": 2}}]
+    # The last goes and another comes at the same moment: it gets none of what belongs to the one before.
+    await second.close()
+    third = db.watch("//stuff", thing)
+    assert (await take(third, 1))[0].thing["n"] == 2
+    await db.query("//stuff", ".many.n = 3")
+    assert (await take(third, 1))[0].jobs == [{"set": {"n": 3}}]
+    with pytest.raises(StopAsyncIteration):
+        await anext(first)
+
+
+async def test_a_watch_that_opens_while_another_closes_is_not_ended_by_it(db: Database) -> None:
+    thing = await db.query("//stuff", ".many = {n: 0}; .many.id()")
+    first, second = db.watch("//stuff", thing), db.watch("//stuff", thing)
+    await first.start()
+    opening = asyncio.create_task(second.start())
+    await asyncio.sleep(0)
+    await first.close()
+    await opening
+    await db.query("//stuff", ".many.n = 9")
+    assert [type(event) for event in await take(second, 2)] == [Init, Update]
+
+
+async def test_leaving_the_loop_ends_the_watch(db: Database) -> None:
+    thing = await db.query("//stuff", ".left = {n: 0}; .left.id()")
+    async for _ in db.watch("//stuff", thing):
+        break
+    events = db.events()
+    await events.start()
+    for _ in range(3):
+        await db.query("//stuff", "1")
+    await db.query("//stuff", ".left.n = 1; log('last')")
+    stop, last = await take(events, 2)
+    assert isinstance(stop, Unrouted) and stop.data == {"#": thing}
+    assert last == Notice(2, "last")
+    assert db._link._subscriptions == {events: None}
+
+
+async def test_waiting_for_an_event_may_be_cancelled(db: Database) -> None:
+    thing = await db.query("//stuff", ".wait = {n: 0}; .wait.id()")
+    async with db.watch("//stuff", thing) as watch:
+        await take(watch, 1)
+        for n in range(5):
+            waiting = asyncio.ensure_future(anext(watch))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            await db.query("//stuff", ".wait.n = n", n=n)
+            (update,) = await take(watch, 1)
+            assert update.jobs == [{"set": {"n": n}}]
+
+
+async def test_a_full_queue_ends_the_watch_and_nothing_else(db: Database) -> None:
+    thing = await db.query("//stuff", ".full = {n: 0}; .full.id()")
+    slow, other = db.watch("//stuff", thing, limit=3), db.watch("//stuff", thing)
+    await slow.start()
+    await other.start()
+    for n in range(5):
+        await db.query("//stuff", ".full.n = n", n=n)
+    assert len(await take(slow, 3)) == 3
+    with pytest.raises(EventsLost, match="3 events"):
+        await anext(slow)
+    assert len(await take(other, 6)) == 6
+
+
+async def test_a_lossy_watch_goes_on_from_the_present_state(db: Database) -> None:
+    thing = await db.query("//stuff", ".lossy = {n: 0}; .lossy.id()")
+    async with db.watch("//stuff", thing, limit=3, lossy=True) as watch:
+        for n in range(1, 10):
+            await db.query("//stuff", ".lossy.n = n", n=n)
+        known = None
+        while known != 9:
+            (event,) = await take(watch, 1)
+            if isinstance(event, Init):
+                assert event.restart
+                known = event.thing["n"]
+            else:
+                assert known is not None and event.jobs[0]["set"]["n"] == known + 1
+                known += 1
+
+
+async def test_a_watch_ends_when_the_right_is_lost(server: Server, db: Database, opened: Open) -> None:
+    thing = await db.query("//stuff", ".right = {}; .right.id()")
+    await db.query(
+        "@thingsdb", "try(del_user('u')); new_user('u'); set_password('u', 'p'); grant('//stuff', 'u', USER)"
+    )
+    user = await opened(server, user="u", password="p")
+    async with user.watch("//stuff", thing) as watch:
+        await take(watch, 1)
+        await db.query("@thingsdb", "revoke('//stuff', 'u', JOIN)")
+        assert await take(watch, 1) == [Stop(thing)]
+        with pytest.raises(StopAsyncIteration):
+            await within(anext(watch))
+
+
+async def test_rooms(db: Database, server: Server, opened: Open) -> None:
+    await db.query("//stuff", ".chat = room(); .chat.set_name('chat');")
+    other = await opened(server)
+    async with db.room("//stuff", "chat") as room, other.room("//stuff", "chat") as theirs:
+        await room.emit("said", "hello", 1)
+        await room.emit("said", "to others", peers=True)
+        await db.query("//stuff", ".chat.emit('said', 'by code')")
+        assert await take(room, 2) == [Emitted("said", ["hello", 1]), Emitted("said", ["by code"])]
+        assert [event.args[0] for event in await take(theirs, 3)] == ["hello", "to others", "by code"]
+        await db.query("//stuff", ".del('chat')")
+        with pytest.raises(StopAsyncIteration):
+            await within(anext(room))
+    with pytest.raises(LookupFailed, match="no room"):
+        await anext(db.room("//stuff", "nowhere"))
+    with pytest.raises(LookupFailed):
+        await db.room("//stuff", "nowhere").emit("x")
