@@ -44,6 +44,7 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), 12_000))
 
 GLOBALS: dict[str, Any] = {
     "__builtins__": {},
+    "enumerate": enumerate,
     "int": int,
     "str": str,
     "LanguageError": LanguageError,
@@ -133,6 +134,7 @@ class Unit:
         function = _Function(self, name, literal)
         function.compile_body(literal.body)
         code.direct = function.locals is not None and not literal.has_effects
+        code.repeatable = code.direct
         if len(self.codes) > before:
             code.scope = self.scope
         return code

@@ -15,6 +15,7 @@ from engine.limits import MAX_CLOSURE_ACTIVITY
 
 if TYPE_CHECKING:
     from engine.context import Context
+    from engine.language.rows import Rows
 
 __all__ = ["Closure", "ClosureCode"]
 
@@ -25,7 +26,9 @@ class ClosureCode:
     `run(ctx, *arguments)` is the generated function; missing arguments are nil, surplus ones must not be given.
     `source` is the text from the first `|` on, as written. `has_effects`: its text, on its own, needs a change.
     `scope` is the kind of scope that it was compiled for, None where there is no closure literal in it. `direct`: it
-    calls nothing that could call it again and needs no change, so that its calls need not be counted.
+    calls nothing that could call it again and needs no change, so that its calls need not be counted. `walked` counts
+    the items of arrays that it was called with while it is `repeatable`; `rows` is what `engine.language.rows` made of
+    it after many.
     """
 
     __slots__ = (
@@ -37,9 +40,12 @@ class ClosureCode:
         "direct",
         "has_effects",
         "params",
+        "repeatable",
+        "rows",
         "run",
         "scope",
         "source",
+        "walked",
     )
 
     def __init__(self, params: tuple[str, ...], source: str, has_effects: bool) -> None:
@@ -50,6 +56,9 @@ class ClosureCode:
         self.run: Callable[..., Any] = _not_compiled
         self.scope: str | None = None
         self.direct = False
+        self.walked = 0
+        self.repeatable = False
+        self.rows: Rows | None = None
         self._kept: ClosureCode | None = None
         self._compact: str | None = None
         self._doc: str | None = None

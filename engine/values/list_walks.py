@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import LookupFailed, TypeFailed
 from engine.functions.registry import method, type_name
 from engine.language.operators import integer
+from engine.language.rows import chosen_by, results_of
 from engine.limits import INT_MAX, INT_MIN
 from engine.values import searching
 from engine.values.closure import Closure
@@ -87,6 +88,15 @@ def results(ctx: Context, closure: Closure, run: Callable[..., Value], array: Ar
     return map(run, repeat(ctx), array, range(len(array)))
 
 
+def all_results(ctx: Context, closure: Closure, run: Callable[..., Value], array: Array) -> list[Value]:
+    """What the closure gives for each item and its index."""
+    if closure.code.repeatable:
+        made = results_of(ctx, closure.code, array)
+        if made is not None:
+            return made
+    return list(results(ctx, closure, run, array))
+
+
 @method(ARRAY, "each", "closure: closure", locks=True, doc="Calls a closure with each item and its index.",
         example="[1, 2].each(|x| log(x))")  # fmt: skip
 def each(ctx: Context, array: Array, closure: Closure) -> None:
@@ -99,13 +109,17 @@ def each(ctx: Context, array: Array, closure: Closure) -> None:
         example="[1, 2].map(|x| x * x)")  # fmt: skip
 def map_(ctx: Context, array: Array, closure: Closure) -> List:
     with Walk(ctx, closure, array) as run:
-        return nested_items(list(results(ctx, closure, run, array)))
+        return nested_items(all_results(ctx, closure, run, array))
 
 
 @method(ARRAY, "filter", "closure: closure", locks=True, doc="A list of the items that make a closure true.",
         example="[1, 2, 3].filter(|x| x > 1)")  # fmt: skip
 def filter_(ctx: Context, array: Array, closure: Closure) -> List:
     with Walk(ctx, closure, array) as run:
+        if closure.code.repeatable:
+            chosen = chosen_by(ctx, closure.code, array)
+            if chosen is not None:
+                return List(chosen)
         return List(compress(array, results(ctx, closure, run, array)))
 
 
@@ -148,7 +162,7 @@ def count(ctx: Context, array: Array, value: Value) -> int:
     if type(value) is not Closure:
         return searching.count(array, value)
     with Walk(ctx, value, array) as run:
-        return sum(map(bool, results(ctx, value, run, array)))
+        return sum(map(bool, all_results(ctx, value, run, array)))
 
 
 @method(ARRAY, "sum", "closure?: closure", doc="The sum of the items, or of what a closure gives for them.",
@@ -157,7 +171,7 @@ def sum_(ctx: Context, array: Array, closure: Closure | None = None) -> Value:
     if closure is None:
         return _total(array)
     with Walk(ctx, closure, array) as run:
-        return _total(results(ctx, closure, run, array))
+        return _total(all_results(ctx, closure, run, array))
 
 
 def _total(values: Iterable[Value]) -> Value:
