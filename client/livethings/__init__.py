@@ -43,7 +43,7 @@ from livethings.errors import (
 from livethings.events import Change, Delete, Emitted, Init, NodeStatus, Notice, Stop, Unrouted, Update
 from livethings.link import Backoff
 from livethings.rooms import Room
-from livethings.watches import Watch
+from livethings.watches import DeepWatch, Watch
 
 __all__ = [
     "AssertionFailed",
@@ -57,6 +57,7 @@ __all__ = [
     "ConnectionLost",
     "CustomError",
     "Database",
+    "DeepWatch",
     "Delete",
     "Emitted",
     "Events",

@@ -13,7 +13,7 @@ from livethings.packages import Request
 from livethings.rooms import Room
 from livethings.subscriptions import Queued
 from livethings.transports import Address
-from livethings.watches import Watch
+from livethings.watches import DeepWatch, Watch
 
 if TYPE_CHECKING:
     from typing import Self
@@ -130,12 +130,27 @@ class Database(Requests):
         """Ask for a sign of life."""
         await self._link.request(Request.PING, None, self._timeout, True)
 
-    def watch(self, scope: str, *ids: int, limit: int = QUEUE_LIMIT, lossy: bool = False) -> Watch:
+    def watch(
+        self,
+        scope: str,
+        *ids: int,
+        deep: int = 0,
+        since: int | None = None,
+        limit: int = QUEUE_LIMIT,
+        lossy: bool = False,
+    ) -> Watch:
         """Watch things of a collection by their ids; the root when none is given. See `Watch`.
 
-        async for event in db.watch("//stuff", 3): ...
+            async for event in db.watch("//stuff", 3): ...
+
+        `deep` watches what they contain too, to that depth (see `DeepWatch`). `since` goes on from a change that was
+        seen earlier (`Watch.change`), with what happened since. `limit` bounds the events that wait to be read.
         """
-        return Watch(self._link, scope, ids, limit=limit, lossy=lossy)
+        if deep:
+            if lossy:
+                raise ValueError("a deep watch can't be lossy")
+            return DeepWatch(self._link, scope, ids, deep, limit=limit, since=since)
+        return Watch(self._link, scope, ids, limit=limit, since=since, lossy=lossy)
 
     def room(self, scope: str, room: int | str, *, limit: int = QUEUE_LIMIT) -> Room:
         """A room of a collection by its id or name. See `Room`.

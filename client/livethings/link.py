@@ -8,13 +8,16 @@ import random
 import ssl as tls
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from livethings.connection import Connection, Unsent
 from livethings.errors import Closed, ConnectFailed, ConnectionLost, LivethingsError, NodeError, NoReply, ServerError
 from livethings.events import NodeStatus, Notice, Unrouted
 from livethings.subscriptions import Subscription
 from livethings.transports import Address
+
+if TYPE_CHECKING:
+    from livethings.database import Events
 
 __all__ = ["Backoff", "Link", "Settings"]
 
@@ -65,13 +68,15 @@ class Link:
         self._changed = asyncio.Event()
         self._over: LivethingsError | None = Closed("it is not open yet")
         self._supervisor: asyncio.Task[None] | None = None
-        self.listeners: dict[Any, None] = {}
+        self.listeners: dict[Events, None] = {}
+        self.children: dict[Link, None] = {}
+        """Connections of subscriptions that need one of their own; they close with this one."""
 
-    async def open(self) -> None:
-        """Connect and log in. Raises ConnectFailed or AuthError."""
+    async def open(self, patient: bool = False) -> None:
+        """Connect and log in. Raises ConnectFailed, unless it is patient and tries again, or AuthError."""
         if self._supervisor is not None:
             raise RuntimeError("it is open already")
-        connection = await self._connect()
+        connection = await (self._reconnect(at_once=True) if patient else self._connect())
         self._over = None
         self._supervisor = asyncio.get_running_loop().create_task(self._supervise(connection), name="livethings link")
         self._up(connection)
@@ -81,6 +86,9 @@ class Link:
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is None:
             return
+        for child in list(self.children):
+            await child.close()
+        self.children.clear()
         supervisor.cancel()
         self._end(Closed("the database has been closed"), None)
         connection, self.connection = self.connection, None
@@ -195,9 +203,11 @@ class Link:
             failed = ConnectFailed(f"reconnecting failed: {error!r}")
             self._end(failed, failed)
 
-    async def _reconnect(self) -> Connection:
+    async def _reconnect(self, at_once: bool = False) -> Connection:
         for delay in self.settings.backoff.delays():
-            await asyncio.sleep(delay)
+            if not at_once:
+                await asyncio.sleep(delay)
+            at_once = False
             try:
                 return await self._connect()
             except (ConnectFailed, NodeError) as error:

@@ -33,6 +33,10 @@ class Routes:
         """How many watches have asked for a thing, entered or not yet: the last to go ends it on the server."""
         self.expected: deque[tuple[Watch, int]] = deque()
         """First states that come next: those of a request follow its reply at once, so they belong to who asked."""
+        self.sole: dict[Watch, None] = {}
+        """The deep watch that the connection is there for: it gets the events of all things in its reach."""
+        self.change = 0
+        """All events of changes up to this one have come."""
         self.rooms: dict[int, dict[Room, None]] = {}
         self.room_claims: Counter[int | str] = Counter()
         self.rest: Callable[[NodeStatus | Notice | Unrouted], None] = lambda event: None
@@ -41,24 +45,31 @@ class Routes:
     def deliver(self, kind: int, data: Any) -> None:
         """Give an event to those whom it is for."""
         if kind == UPDATE:
-            watches = self.watches.get(data["#"])
+            change = data["event"]
+            if change > self.change + 1:
+                self.change = change - 1  # another update of this change may follow
+            watches = self.watches.get(data["#"]) or self.sole
             if watches:
-                update = Update(data["#"], data["event"], data["jobs"])
+                update = Update(data["#"], change, data["jobs"])
                 for watch in list(watches):
                     watch.on_update(update)
                 return
         elif kind == INIT:
             thing_id = data["thing"]["#"]
-            if self.expected and self.expected[0][1] == thing_id:
-                self.expected.popleft()[0].on_init(thing_id, data)
-                return
-            watches = self.watches.get(thing_id)
+            if data["event"] > self.change:
+                self.change = data["event"]
+            for position, (watch, expected) in enumerate(self.expected):
+                if expected == thing_id:
+                    del self.expected[position]
+                    watch.on_init(thing_id, data)
+                    return
+            watches = self.watches.get(thing_id) or self.sole
             if watches:
                 for watch in list(watches):
                     watch.on_init(thing_id, data)
                 return
         elif kind in (DELETE, STOP):
-            watches = self.watches.pop(data["#"], None)
+            watches = self.watches.pop(data["#"], {}) or self.sole
             if watches:
                 event = (Delete if kind == DELETE else Stop)(data["#"], data.get("event"))
                 for watch in list(watches):

@@ -1,44 +1,73 @@
-"""Watches of things."""
+"""Watches of things: of some by their ids, or deep ones, with what they contain."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from livethings.connection import Connection, Unsent
-from livethings.errors import ConnectionLost, LookupFailed
+from livethings.errors import ConnectionLost, LookupFailed, Unsupported
 from livethings.events import Change, Delete, Init, Stop, Update
+from livethings.link import Link
 from livethings.packages import Request
 from livethings.subscriptions import Queued
 
 if TYPE_CHECKING:
-    from livethings.link import Link
+    from livethings.routes import Routes
 
-__all__ = ["Watch"]
+__all__ = ["DeepWatch", "Watch"]
+
+
+Seen: TypeAlias = "tuple[int, float]"
+"""A change, and how many of its jobs are known; all of them (infinity) when a first state shows them."""
+
+ALL: Final = float("inf")
 
 
 class Watch(Queued[Change]):
     """Things that are watched: their first states (`Init`), then all that happens to them, in order, once.
 
-    It ends when none of them is left. Raises LookupFailed for an id that can't be watched, and EventsLost when `limit`
-    events wait; with `lossy`, it goes on from fresh states then, which are marked (`Init.restart`).
+    It outlives the connection: the server then sends what was missed, or, when it does not keep that any more, fresh
+    first states, which are marked (`Init.restart`).
+
+    It ends when none of the things is left. Raises LookupFailed for an id that can't be watched, and EventsLost when
+    `limit` events wait; with `lossy`, it goes on from fresh first states then.
     """
 
     def __init__(
-        self, link: Link, scope: str, ids: Iterable[int], *, limit: int, lossy: bool = False, lenient: bool = False
+        self,
+        link: Link,
+        scope: str,
+        ids: Iterable[int],
+        *,
+        limit: int,
+        since: int | None = None,
+        lossy: bool = False,
+        lenient: bool = False,
     ) -> None:
         super().__init__(link, limit)
         self.scope = scope
         self._ids = dict.fromkeys(ids)
         self._lossy = lossy
         self._lenient = lenient  # may be empty; says of what is not there that it is gone
-        self._known: set[int] = set()  # a first state of it has been given out
+        self._change = since or 0
+        self._seen: dict[int, Seen] = {}  # of each thing whose first state has come
+        if since is not None:
+            self._seen = dict.fromkeys(self._ids, (since, ALL))
+        self._replayed: dict[int, int] = {}  # of things that are told again: how many jobs of the change last seen
         self._stale: set[int] = set()  # what comes before its next first state is not wanted
+        self._routes: Routes | None = None
 
     @property
     def ids(self) -> list[int]:
         """The ids of the things that are watched now."""
         return list(self._ids)
+
+    @property
+    def change(self) -> int:
+        """All that happened up to this change has come: to go on from there later, watch with `since`."""
+        return max(self._change, self._routes.change) if self._routes is not None else self._change
 
     def add(self, ids: Iterable[int]) -> None:
         """Watch these things too."""
@@ -65,35 +94,72 @@ class Watch(Queued[Change]):
             self._ids[root] = None
 
     def attach(self, connection: Connection) -> None:
-        self._stale.clear()
-        if self._ids:
-            self._ask(connection, list(self._ids))
-        else:
+        if self._routes is not None:
+            self._change = max(self._change, self._routes.change)
+        self._routes = None
+        known = [thing_id for thing_id in self._ids if thing_id in self._seen and thing_id not in self._stale]
+        new = [thing_id for thing_id in self._ids if thing_id not in self._seen or thing_id in self._stale]
+        self._replayed = dict.fromkeys(known, 0)
+        if new:
+            self._ask(connection, new)
+        if known:
+            self._resume(connection, known)
+        if not self._ids:
             self._is_started()
 
     def detach(self, connection: Connection) -> None:
         self._unwatch(connection, list(self._ids))
 
     def _ask(self, connection: Connection, ids: list[int]) -> None:
-        routes = connection.routes
-        for thing_id in ids:
-            routes.claims[thing_id] += 1
+        """Ask for first states, and what follows."""
+        self._claim(connection, ids)
 
         def entered(_: Any, error: Exception | None) -> None:
-            if isinstance(error, ConnectionLost | Unsent):
-                return  # the link subscribes again
-            if error is not None:
-                for thing_id in ids:
-                    routes.leave(self, thing_id)
-                self.fail(error)
-                return
-            for thing_id in reversed(ids):
-                routes.expected.append((self, thing_id))
-                if thing_id in self._ids and not self._ended:
-                    routes.enter(self, thing_id)
-            self._is_started()
+            if self._granted(connection, ids, error):
+                self._enter(connection, ids, fresh=True)
 
         connection.send(Request.WATCH, [self.scope, *ids], entered)
+
+    def _resume(self, connection: Connection, ids: list[int]) -> None:
+        """Ask for what was missed, and what follows."""
+        self._claim(connection, ids)
+
+        def entered(value: Any, error: Exception | None) -> None:
+            if isinstance(error, Unsupported):
+                for thing_id in ids:
+                    connection.routes.leave(self, thing_id)
+                self._replayed.clear()
+                if not self._ended:
+                    self._ask(connection, ids)
+            elif self._granted(connection, ids, error):
+                if not value["resumed"]:
+                    self._replayed.clear()
+                self._enter(connection, ids, fresh=not value["resumed"])
+
+        connection.try_send(Request.WATCH_FROM, [self.scope, {"ids": ids, "since": self._change}], entered)
+
+    def _claim(self, connection: Connection, ids: list[int]) -> None:
+        for thing_id in ids:
+            connection.routes.claims[thing_id] += 1
+
+    def _granted(self, connection: Connection, ids: list[int], error: Exception | None) -> bool:
+        if error is None:
+            return True
+        if not isinstance(error, ConnectionLost | Unsent):  # after those the link subscribes again
+            for thing_id in ids:
+                connection.routes.leave(self, thing_id)
+            self.fail(error)
+        return False
+
+    def _enter(self, connection: Connection, ids: list[int], fresh: bool) -> None:
+        """The server watches these things for us; with `fresh`, their first states come next."""
+        routes = self._routes = connection.routes
+        for thing_id in reversed(ids):
+            if fresh:
+                routes.expected.append((self, thing_id))
+            if thing_id in self._ids and not self._ended:
+                routes.enter(self, thing_id)
+        self._is_started()
 
     def _unwatch(self, connection: Connection, ids: list[int]) -> None:
         last = [thing_id for thing_id in ids if connection.routes.leave(self, thing_id)]
@@ -106,8 +172,9 @@ class Watch(Queued[Change]):
         """A first state has come."""
         if thing_id not in self._ids or self._ended:
             return
-        restart = thing_id in self._known
-        self._known.add(thing_id)
+        restart = thing_id in self._seen
+        self._seen[thing_id] = (data["event"], ALL)
+        self._replayed.pop(thing_id, None)
         self._stale.discard(thing_id)
         self._put(
             Init(
@@ -124,8 +191,24 @@ class Watch(Queued[Change]):
 
     def on_update(self, update: Update) -> None:
         """A change of a thing has come."""
-        if update.id in self._ids and update.id not in self._stale:
-            self._put(update)
+        thing_id = update.id
+        if thing_id not in self._ids or thing_id in self._stale or self._ended:
+            return
+        change, jobs = self._seen.get(thing_id, (0, 0))
+        if thing_id in self._replayed:
+            if update.change < change:
+                return
+            if update.change == change:
+                replayed = self._replayed[thing_id]
+                self._replayed[thing_id] = replayed + len(update.jobs)
+                new = update.jobs[max(0, int(min(jobs, replayed + len(update.jobs))) - replayed) :]
+                if not new:
+                    return
+                update = Update(thing_id, update.change, new)
+            else:
+                del self._replayed[thing_id]
+        self._seen[thing_id] = (update.change, len(update.jobs) + (jobs if update.change == change else 0))
+        self._put(update)
 
     def on_end(self, event: Delete | Stop) -> None:
         """A thing is watched no more."""
@@ -133,25 +216,23 @@ class Watch(Queued[Change]):
             return
         self._forget(event.id)
         self._put(event)
-        self._check_left()
+        if not self._ids and not self._lenient:
+            self.finish()
 
     def on_missing(self, thing_id: int, message: str) -> None:
         """A thing can't be watched."""
         if thing_id not in self._ids:
             return
-        if thing_id in self._known or self._lenient:
+        if thing_id in self._seen or self._lenient:
             self.on_end(Delete(thing_id))
         else:
             self.fail(LookupFailed(message))
 
     def _forget(self, thing_id: int) -> None:
         self._ids.pop(thing_id, None)
-        self._known.discard(thing_id)
+        self._seen.pop(thing_id, None)
+        self._replayed.pop(thing_id, None)
         self._stale.discard(thing_id)
-
-    def _check_left(self) -> None:
-        if not self._ids and not self._lenient:
-            self.finish()
 
     def _overflow(self) -> None:
         connection = self._link.connection
@@ -165,3 +246,78 @@ class Watch(Queued[Change]):
             for thing_id in ids:
                 connection.routes.claims[thing_id] -= 1  # which asking again adds
             self._ask(connection, ids)
+
+
+class DeepWatch(Watch):
+    """Things that are watched with what they contain, to a depth. What comes into reach later has its first state told
+    then (`Init`), what leaves it is told as `Stop`; each among the changes that caused it.
+
+    It has a connection of its own, since events name the thing they are about and not the watch that it is in reach of.
+    """
+
+    def __init__(
+        self, link: Link, scope: str, ids: Iterable[int], deep: int, *, limit: int, since: int | None = None
+    ) -> None:
+        super().__init__(Link(link.settings), scope, ids, limit=limit, since=since)
+        self._parent = link
+        self._deep = deep
+        self._roots = list(self._ids)
+        self._renewed: set[int] | None = None  # what had its first state since the last reconnection that missed events
+        self._closing: asyncio.Task[None] | None = None
+
+    async def _prepare(self) -> None:
+        self._parent.children[self._link] = None
+        await self._link.wait(self._link.open(patient=True))
+        await super()._prepare()
+        self._roots = list(self._ids)
+
+    def attach(self, connection: Connection) -> None:
+        if self._routes is not None:
+            self._change = max(self._change, self._routes.change)
+        options: dict[str, Any] = {"ids": self._roots, "deep": self._deep}
+        if self._seen:
+            options["since"] = self._change
+        self._replayed = dict.fromkeys(self._seen, 0)
+
+        def entered(value: Any, error: Exception | None) -> None:
+            if not self._granted(connection, [], error):
+                return
+            self._routes = connection.routes
+            self._routes.sole = {self: None}
+            if self._seen and not value.get("resumed"):
+                self._replayed.clear()
+                self._renewed = set()
+            if not value.get("resumed"):
+                self._routes.expected.extend((self, thing_id) for thing_id in reversed(self._roots))
+            self._is_started()
+
+        def caught_up(_: Any, error: Exception | None) -> None:
+            # Whatever the reply made follow has come: what is not in it is out of reach.
+            renewed, self._renewed = self._renewed, None
+            if error is None and renewed is not None:
+                for thing_id in [one for one in self._ids if one not in renewed]:
+                    self.on_end(Stop(thing_id))
+
+        connection.try_send(Request.WATCH_FROM, [self.scope, options], entered)
+        connection.send(Request.PING, None, caught_up)
+
+    def detach(self, connection: Connection) -> None:
+        """The connection ends with it."""
+
+    def on_init(self, thing_id: int, data: dict[str, Any]) -> None:
+        """A first state has come: of a root, or of what has come into reach."""
+        self._ids[thing_id] = None
+        if self._renewed is not None:
+            self._renewed.add(thing_id)
+        super().on_init(thing_id, data)
+
+    def _finish(self, error: Exception | None) -> None:
+        super()._finish(error)
+        if self._closing is None and self._parent.children.pop(self._link, self) is None:
+            self._closing = asyncio.get_running_loop().create_task(self._link.close(), name="livethings closing")
+
+    async def close(self) -> None:
+        """End it, and its connection."""
+        await super().close()
+        if self._closing is not None:
+            await asyncio.shield(self._closing)

@@ -35,7 +35,10 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def url_of(server: Server, scheme: str = "ws") -> str:
+def url_of(server: Server | int, scheme: str = "ws") -> str:
+    """The address of a server; a port is for TCP."""
+    if isinstance(server, int):
+        return f"tcp://127.0.0.1:{server}"
     return f"{scheme}://127.0.0.1:{server.ws if scheme.startswith('ws') else server.tcp}"
 
 
@@ -44,7 +47,7 @@ async def opened() -> AsyncIterator[Open]:
     """Opens databases of a server and closes them after the test."""
     async with AsyncExitStack() as stack:
 
-        async def opened(server: Server, scheme: str = "ws", **options: Any) -> Database:
+        async def opened(server: Server | int, scheme: str = "ws", **options: Any) -> Database:
             login = {"user": "admin", "password": "pass"} if "token" not in options else {}
             options = {"backoff": QUICK} | login | options
             return await stack.enter_async_context(connect(url_of(server, scheme), **options))
