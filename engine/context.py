@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.change import Internal
 from engine.errors import OperationError
 from engine.limits import MAX_ARRAY_ITEMS
 from engine.quota import check_array
@@ -130,6 +131,13 @@ class Context:
     def record(self, thing_id: int, job: Job) -> None:
         """Note a mutation of a stored thing. The caller has made sure that the query is a change (`allow`)."""
         self.change.mutations.append((thing_id, job))  # type: ignore[union-attr]
+
+    def record_for_node(self, job: Job) -> None:
+        """Note what a query in `@node` did to what the node keeps. For the language that is no change, and the caller
+        has checked the right; for the log it is one."""
+        if self.change is None:
+            self.change = self.engine.begin_change(self.scope)
+        self.change.mutations.append((0, Internal(job)))
 
     def record_of(self, container: List | Set, make_job: Callable[[str], Job]) -> None:
         """Note a mutation of a list or set, if it belongs to a stored thing; the job is made from its key."""

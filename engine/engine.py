@@ -38,7 +38,7 @@ from engine.host import Host, NoHost
 from engine.language.cache import QueryCache
 from engine.limits import MAX_RESULT_BYTES
 from engine.login import Logins, hash_password, verify_password
-from engine.quota import check_raw
+from engine.quota import check_sent
 from engine.replay import Replay
 from engine.result import result
 from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
@@ -269,10 +269,10 @@ class Engine:
             if isinstance(variables, EngineError):
                 raise variables  # they could not be decoded
             frame = incoming_variables(variables) if variables else {}
-            if where.quotas:
-                check_raw(where, (code, variables))
             if user.deleted or not where.access.get(user.id, 0) & QUERY:
                 require(user, where, QUERY)
+            if where.quotas:
+                check_sent(where, code, variables)
             compiled = self.cache.get(where.kind, code)
             if compiled.changes:
                 require(user, where, CHANGE)
@@ -303,9 +303,9 @@ class Engine:
             if isinstance(arguments, EngineError):
                 raise arguments  # they could not be decoded
             values = procedure_arguments(found.closure.code.params, arguments)
-            if where.quotas:
-                check_raw(where, arguments)
             require(user, where, RUN)
+            if where.quotas:
+                check_sent(where, "", arguments)
             changes = found.closure.code.has_effects
             if changes:
                 require(user, where, CHANGE)

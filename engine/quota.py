@@ -5,6 +5,7 @@ They are asked only where `scope.quotas` is not empty. Reaching one raises MaxQu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import MaxQuotaError
@@ -12,7 +13,15 @@ from engine.errors import MaxQuotaError
 if TYPE_CHECKING:
     from engine.scopes import Scope
 
-__all__ = ["QUOTAS", "check_array", "check_new_property", "check_new_thing", "check_raw"]
+__all__ = [
+    "QUOTAS",
+    "check_array",
+    "check_items",
+    "check_new_property",
+    "check_new_thing",
+    "check_sent",
+    "check_stored",
+]
 
 QUOTAS = ("things", "properties", "array_size", "raw_size")
 
@@ -41,19 +50,40 @@ def check_array(scope: Scope, length: int) -> None:
         raise MaxQuotaError(f"the quota of {scope.title} is reached: at most {limit} items an array")
 
 
-def check_raw(scope: Scope, sent: Any) -> None:
-    """A text, or variables, were sent to the scope."""
-    limit = scope.quotas.get("raw_size")
-    if limit is None:
+def check_stored(scope: Scope, value: Any, old: Any = None) -> None:
+    """A value is about to be stored, in the place of another one: arrays that a query made may be too long for that,
+    also within arrays. One that is no longer than the old one may stay."""
+    if "array_size" in scope.quotas and isinstance(value, list | tuple):
+        if not (isinstance(old, list | tuple) and len(old) >= len(value)):
+            check_array(scope, len(value))
+        check_items(scope, value)
+
+
+def check_items(scope: Scope, items: Iterable[Any]) -> None:
+    """Values are about to become items of an array: arrays among them may be too long for that."""
+    if "array_size" not in scope.quotas:
         return
-    stack = [sent]
+    stack = [item for item in items if isinstance(item, list | tuple)]
+    while stack:
+        inner = stack.pop()
+        check_array(scope, len(inner))
+        stack += [item for item in inner if isinstance(item, list | tuple)]
+
+
+def check_sent(scope: Scope, code: str, values: Any) -> None:
+    """A request was sent to the scope: the text of a query, and its variables or arguments in a map or list, where
+    every map is to become a thing."""
+    limit = scope.quotas.get("raw_size")
+    stack: list[Any] = [code]
+    stack += values.values() if isinstance(values, dict) else values if isinstance(values, list | tuple) else ()
     while stack:
         value = stack.pop()
         if isinstance(value, dict):
+            check_new_thing(scope, 0)
             stack += value.values()
         elif isinstance(value, list | tuple):
             stack += value
-        elif isinstance(value, str | bytes):
+        elif limit is not None and isinstance(value, str | bytes):
             size = len(value.encode("utf-8", "surrogateescape")) if isinstance(value, str) else len(value)
             if size > limit:
                 raise MaxQuotaError(f"the quota of {scope.title} is reached: at most {limit} bytes a value")

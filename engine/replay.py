@@ -85,7 +85,7 @@ class Replay:
         """Apply one record; its change id."""
         engine = self.engine
         change_id, scope, _, next_id, mutations, _ = log_unpack(packed)
-        self.home = engine.collection_by_id(scope) if scope else None
+        self.home = engine.collection_by_id(scope) if scope > 0 else None
         for thing_id, jobs in mutations:
             thing = self.thing(thing_id) if thing_id and self.home is not None else None
             for name, argument in jobs.items():

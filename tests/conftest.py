@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
 
 from engine.engine import Engine, Outcome
+from engine.login import hash_password
 from engine.users import User
 
 
@@ -20,9 +22,13 @@ class Admin:
         self.user: User | None = engine.users["admin"]
 
 
+hashed = cache(hash_password)  # slow by design, and the same for every test
+
+
 @pytest.fixture
-def engine() -> Engine:
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """An engine as it is after its first start; its clock stands at 1,500,000,000 seconds, its randomness repeats."""
+    monkeypatch.setattr("engine.engine.hash_password", hashed)
     engine = Engine(clock=lambda: 1_500_000_000.0, seed=1)
     engine.initialise()
     return engine

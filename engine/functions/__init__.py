@@ -16,6 +16,7 @@ from engine.functions import (  # noqa: F401
     lists,
     math,
     node,
+    nothing,
     procedures,
     random,
     tests,

@@ -10,6 +10,7 @@ from engine.errors import ForbiddenError, LookupFailed, TypeFailed, ValueFailed
 from engine.functions.registry import FUNCTIONS, function
 from engine.limits import MAX_DEEP
 from engine.names import is_name
+from engine.quota import QUOTAS
 from engine.replay import Replay, replays
 from engine.users import CHANGE, FULL, QUERY, RUN, require
 from engine.values.list import List
@@ -147,10 +148,14 @@ def _tree(collection: Collection) -> dict[str, Any]:
     example="collection_info('stuff').load().things",
 )
 def collection_info(ctx: Context, collection: str | int) -> Mpdata:
+    return Mpdata.of(_tree(_visible(ctx, collection)))
+
+
+def _visible(ctx: Context, collection: str | int) -> Collection:
     found = find_collection(ctx, collection)
     if not _may_see(ctx, found):
         raise ForbiddenError(f"you have no right to see the collection {found.name}")
-    return Mpdata.of(_tree(found))
+    return found
 
 
 @function(
@@ -194,6 +199,67 @@ def set_default_deep(ctx: Context, scope: str, deep: Callable[[], Value]) -> Non
     ctx.record(0, {"set_default_deep": {"scope": where.id, "deep": level}})
 
 
+# --- quotas, and early names (spec/early-api.md, sections 3 and 4) ----------------------------------------------------
+
+
+@function(
+    "set_quota",
+    "collection: str|int, quota_type: lazy str, quota: lazy int|nil",
+    scopes="T",
+    changes="T",
+    alias=True,
+    doc="Sets how many `things` a collection may hold, how many `properties` a thing in it, how many items an array"
+    " (`array_size`), or how many bytes a text or blob sent to it (`raw_size`); nil removes the limit.",
+    example="set_quota('stuff', 'things', 100000)",
+)
+def set_quota(ctx: Context, collection: str | int, quota_type: Callable[[], Value], quota: Callable[[], Value]) -> None:
+    found = find_collection(ctx, collection)
+    declared = FUNCTIONS["set_quota"]
+    which: str = declared.check_lazy(1, quota_type)
+    if which not in QUOTAS:
+        raise LookupFailed(f"the quotas are {', '.join(QUOTAS)}; there is none called {which[:80]!r}")
+    limit: int | None = declared.check_lazy(2, quota)
+    if limit is not None:
+        limit = max(limit, 0)
+    _apply_quota(found, which, limit)
+    ctx.record(0, {"set_quota": {"id": found.id, "quota": which, "limit": limit}})
+
+
+def _apply_quota(collection: Collection, which: str, limit: int | None) -> None:
+    if limit is None:
+        collection.quotas.pop(which, None)
+    else:
+        collection.quotas[which] = limit
+
+
+def _tree_with_quotas(collection: Collection) -> dict[str, Any]:
+    return _tree(collection) | {f"quota_{which}": collection.quotas.get(which) for which in QUOTAS}
+
+
+@function(
+    "collection",
+    "collection: str|int",
+    scopes="T",
+    alias=True,
+    doc="What collection_info() tells of a collection, and its quotas.",
+    example="collection('stuff').load().quota_things",
+)
+def early_collection(ctx: Context, collection: str | int) -> Mpdata:
+    return Mpdata.of(_tree_with_quotas(_visible(ctx, collection)))
+
+
+@function(
+    "collections",
+    scopes="T",
+    alias=True,
+    doc="What collections_info() tells of each collection, and its quotas.",
+    example="collections().len()",
+)
+def early_collections(ctx: Context) -> List:
+    seen = [found for found in ctx.engine.collections.values() if _may_see(ctx, found)]
+    return List([Mpdata.of(_tree_with_quotas(found)) for found in seen])
+
+
 # --- replay ----------------------------------------------------------------------------------------------------------
 
 
@@ -205,3 +271,8 @@ def _rename_collection(replay: Replay, _: None, names: dict[str, Any]) -> None:
 @replays("set_default_deep")
 def _set_default_deep(replay: Replay, _: None, made: dict[str, Any]) -> None:
     replay.engine.scope_by_id(made["scope"]).deep = made["deep"]
+
+
+@replays("set_quota")
+def _set_quota(replay: Replay, _: None, made: dict[str, Any]) -> None:
+    _apply_quota(replay.engine.collection_by_id(made["id"]), made["quota"], made["limit"])

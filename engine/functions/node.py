@@ -13,7 +13,8 @@ import msgpack
 
 from engine.counters import Counters
 from engine.errors import LookupFailed, NodeError, OperationError, ValueFailed
-from engine.functions.registry import FUNCTIONS, function
+from engine.functions.registry import FUNCTIONS, early_name, function
+from engine.replay import Replay, replays
 from engine.users import CHANGE
 from engine.values.list import List
 from engine.values.mpdata import Mpdata
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["VERSION"]
 
 VERSION = "0.1.0"
+MAX_ZONE = 255
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -159,27 +161,30 @@ def new_node(ctx: Context, secret: str, name: str, port: Callable[[], Any] | Non
 # --- early names (spec/early-api.md, section 3) ----------------------------------------------------------------------
 
 
-@function("node", scopes="N", alias=True, doc="An early name of node_info().", example="node().load().status")
-def node(ctx: Context) -> Mpdata:
-    return node_info(ctx)
-
-
-@function("nodes", scopes="N", alias=True, doc="An early name of nodes_info().", example="nodes().len()")
-def nodes(ctx: Context) -> List:
-    return nodes_info(ctx)
+early_name("node", "node_info")
+early_name("nodes", "nodes_info")
+early_name("set_loglevel", "set_log_level")
 
 
 @function(
-    "set_loglevel",
-    "level: int",
+    "set_zone",
+    "zone: int",
     scopes="N",
     right=CHANGE,
     alias=True,
-    doc="An early name of set_log_level().",
-    example="set_loglevel(INFO)",
+    doc="Sets the zone that node_info() shows for this node.",
+    example="set_zone(3)",
 )
-def set_loglevel(ctx: Context, level: int) -> None:
-    set_log_level(ctx, level)
+def set_zone(ctx: Context, zone: int) -> None:
+    if not 0 <= zone <= MAX_ZONE:
+        raise ValueFailed(f"the zone of a node lies between 0 and {MAX_ZONE}, not at {zone}")
+    ctx.engine.node.zone = zone
+    ctx.record_for_node({"set_zone": zone})
+
+
+@replays("set_zone")
+def _set_zone(replay: Replay, _: None, zone: int) -> None:
+    replay.engine.node.zone = zone
 
 
 @function(

@@ -79,6 +79,8 @@ _RIGHTS = {QUERY: "QUERY", CHANGE: "CHANGE", GRANT: "GRANT", JOIN: "JOIN", RUN: 
 _NOT_EARLY = frozenset(("call",))
 """Looked up last for another reason than being an early name."""
 
+_OF_EVERY_VALUE = frozenset(("ret",))
+
 _EARLY = "an early name: what programs define under it wins"
 
 _INTRODUCTION = """\
@@ -123,7 +125,8 @@ class Entry:
                 rights = [word for right, word in _RIGHTS.items() if self.declared.right & right]
                 yield f"needs the right {_either(rights, 'and')}"
         else:
-            yield f"of {_either(_KINDS.get(kind, kind).replace('|', ' or ') for kind in self.receivers)}"
+            kinds = _either(_KINDS.get(kind, kind).replace("|", " or ") for kind in self.receivers)
+            yield "of every value" if self.name in _OF_EVERY_VALUE else f"of {kinds}"
         changes = self._changes(".x")
         if changes and not self.receivers:
             yield f"a change in {_scopes(changes)}"

@@ -35,6 +35,7 @@ __all__ = [
     "Argument",
     "Function",
     "Method",
+    "early_name",
     "function",
     "method",
     "register_kind",
@@ -267,6 +268,20 @@ def function(
         return run
 
     return declare
+
+
+def early_name(name: str, successor: str, scopes: str = "") -> None:
+    """Declare an early name of a function: looked up last, and otherwise the same, in some of its scopes or in all."""
+    known = FUNCTIONS[successor]
+    assert name not in FUNCTIONS, name
+    FUNCTIONS[name] = replace(
+        known,
+        name=name,
+        doc=f"An early name of {successor}().",
+        example=known.example.replace(f"{successor}(", f"{name}("),
+        scopes=scopes or known.scopes,
+        alias=True,
+    )
 
 
 def method(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.errors import TypeFailed
-from engine.functions.registry import KINDS, function, type_name
+from engine.functions.registry import KINDS, early_name, function, type_name
 from engine.values.calendar import is_zone
 from engine.values.mpdata import Mpdata
 from engine.values.text import is_utf8
@@ -120,3 +120,10 @@ _text_test(
     r"(?:https?|ftp)://[-A-Za-z0-9@:%._+~#=]{1,256}\b[-A-Za-z0-9@:%._+~#=?&/]*",
     "is_url('https://example.com/')",
 )
+
+
+for _name in (
+    "array", "ascii", "bool", "float", "inf", "int", "list", "nan", "nil", "raw", "set", "str", "thing", "tuple",
+    "utf8",
+):  # fmt: skip
+    early_name(f"is{_name}", f"is_{_name}")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ForbiddenError, LookupFailed, MaxQuotaError, OperationError, TypeFailed, ValueFailed
-from engine.functions.registry import FUNCTIONS, function, type_name
+from engine.functions.registry import FUNCTIONS, early_name, function, type_name
 from engine.limits import MAX_TOKENS
 from engine.login import hash_password, token_digest
 from engine.names import is_name
@@ -197,6 +197,10 @@ def user_info(ctx: Context, name: Thunk | None = None) -> Mpdata:
 @function("users_info", scopes="T", right=GRANT, doc="What is known of each user.", example="users_info().len()")
 def users_info(ctx: Context) -> List:
     return List([Mpdata.of(user_tree(ctx.engine, user)) for user in ctx.engine.users.values()])
+
+
+early_name("user", "user_info", "T")
+early_name("users", "users_info")
 
 
 # --- passwords and tokens --------------------------------------------------------------------------------------------

@@ -233,6 +233,8 @@ def find_function(ctx: Context, name: str, count: int) -> Any:
         return module.as_function(ctx, count)
     function = FUNCTIONS.get(name)
     if function is not None and scope.kind in function.scopes:
+        if function.right:
+            require_right(ctx, function)
         function.check_count(count)
         return FunctionCall(function)
     if function is not None:

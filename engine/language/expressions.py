@@ -15,6 +15,8 @@ from engine.values.regex import compiled_regex
 
 __all__ = ["Expressions"]
 
+_QUOTAS = ast.Attribute(ast.Attribute(CTX, "scope", LOAD), "quotas", LOAD)
+
 MAX_EXPRESSION_LINKS = 16
 """Links of a chain in one Python expression."""
 
@@ -138,9 +140,10 @@ class Expressions(Arithmetic):
 
     def list_literal(self, node: n.ListLiteral) -> ast.expr:
         items = ast.List(self.expressions(node.items), LOAD)
+        made = py_call("make_list", CTX, items)
         if all(isinstance(item, n.Constant) for item in node.items):
-            return py_call("List", items)
-        return py_call("make_list", CTX, items)
+            return ast.IfExp(_QUOTAS, made, py_call("List", items))
+        return made
 
     def pair_value(self, pair: n.Pair) -> ast.expr:
         if pair.value is not None:
@@ -150,10 +153,12 @@ class Expressions(Arithmetic):
         return py_call("read_variable", CTX, py_const(pair.name))
 
     def thing_literal(self, node: n.ThingLiteral) -> ast.expr:
-        values = self.in_order([lambda pair=pair: self.pair_value(pair) for pair in node.pairs])  # type: ignore[misc]
+        allowed = ast.BoolOp(ast.And(), [_QUOTAS, py_call("begin_thing", CTX, py_const(len(node.pairs)))])
+        pairs: list[Callable[[], ast.expr]] = [lambda pair=pair: self.pair_value(pair) for pair in node.pairs]  # type: ignore[misc]
+        quotas, *values = self.in_order([lambda: allowed, *pairs])
         props = ast.Dict([py_const(pair.name) for pair in node.pairs], values)
         doubtful = dict.fromkeys(pair.name for pair in node.pairs if not pair.value or not _is_scalar(pair.value))
-        return py_call("make_literal", CTX, props, self.unit.constant(tuple(doubtful)))
+        return py_call("make_literal", quotas, props, self.unit.constant(tuple(doubtful)), CTX)
 
     def anonymous(self, node: n.Anonymous) -> ast.expr:
         values = self.in_order([lambda pair=pair: self.pair_value(pair) for pair in node.pairs])  # type: ignore[misc]

@@ -17,7 +17,7 @@ from engine.functions.registry import type_name
 from engine.language.operators import BINARY
 from engine.limits import INT_MAX, INT_MIN, MAX_DEEP
 from engine.names import check_key
-from engine.quota import check_array, check_new_property, check_new_thing
+from engine.quota import check_array, check_items, check_new_property, check_new_thing, check_stored
 from engine.snapshot import pack
 from engine.values.as_text import as_text
 from engine.values.closure import Closure
@@ -139,6 +139,7 @@ def make_list(ctx: Context, items: list[Value]) -> List:
     """A new list of values, each as an item of an array."""
     if ctx.scope.quotas:
         check_array(ctx.scope, len(items))
+        check_items(ctx.scope, items)
     return nested_items(items)
 
 
@@ -146,6 +147,8 @@ def make_thing(ctx: Context, props: dict[str, Value]) -> Thing:
     """A new thing with the properties, each in the form in which it is stored."""
     if ctx.scope.quotas:
         check_new_thing(ctx.scope, len(props))
+        for value in props.values():
+            check_stored(ctx.scope, value)
     thing = Thing(props)
     for name, value in props.items():
         if type(value) in AS_PROPERTY:
@@ -153,10 +156,18 @@ def make_thing(ctx: Context, props: dict[str, Value]) -> Thing:
     return thing
 
 
-def make_literal(ctx: Context, props: dict[str, Value], names: tuple[str, ...]) -> Thing:
-    """As `make_thing`, where only the properties of those names can need another form."""
-    if ctx.scope.quotas:
-        check_new_thing(ctx.scope, len(props))
+def begin_thing(ctx: Context, properties: int) -> bool:
+    """A thing with so many properties, yet to be evaluated, is about to be made where there are quotas."""
+    check_new_thing(ctx.scope, properties)
+    return True
+
+
+def make_literal(quotas: object, props: dict[str, Value], names: tuple[str, ...], ctx: Context) -> Thing:
+    """A new thing with the properties, of which only those of some names can need another form. `quotas`: are there
+    any?"""
+    if quotas:
+        for value in props.values():
+            check_stored(ctx.scope, value)
     thing = Thing(props)
     for name in names:
         value = props[name]
@@ -261,6 +272,8 @@ def set_property(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
     tree = value
     if type(value) not in SCALARS:
         if type(value) in AS_PROPERTY:
+            if ctx.scope.quotas:
+                check_stored(ctx.scope, value, props.get(name))
             value = own(value, thing, name)
         if thing_id:
             tree = pack(value, ctx.scope)  # type: ignore[arg-type]
@@ -292,6 +305,8 @@ def store(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
     old = thing.get(key)
     if type(old) in OWNED and old.lock:
         raise OperationError(f"the property {key[:80]} can't be replaced while it is in use")
+    if ctx.scope.quotas:
+        check_stored(ctx.scope, value, old)
     value = own(value, thing, key)
     tree = value
     if type(value) not in SCALARS:
@@ -427,6 +442,8 @@ def set_item(ctx: Context, value: Value, index: Value, operator: str, item: Valu
     spec = value.restriction()
     if spec is not None:
         spec.check(item)
+    if ctx.scope.quotas:
+        check_items(ctx.scope, (item,))
     item = nested(item)
     holder = value.holder()
     if holder is not None and holder.id:
@@ -509,6 +526,8 @@ def set_slice(ctx: Context, array: List, first: Value, stop: Value, step: Value,
             spec.check(item)
     items = list(items)
     ctx.check_growth(array, len(items) - count)
+    if ctx.scope.quotas:
+        check_items(ctx.scope, items)
     holder = array.holder()
     if holder is not None and holder.id:
         packed = pack(tuple(items), ctx.scope)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from engine.functions.registry import type_name
 from engine.language.callees import ClosureCall
 from engine.language.runtime import describe
 from engine.limits import MAX_DEFAULT_THINGS
-from engine.quota import check_new_thing
+from engine.quota import check_new_thing, check_stored
 from engine.snapshot import pack
 from engine.types.definition import MISSING, Definition
 from engine.values.set import Set
@@ -135,7 +135,7 @@ class Type:
     def blank(self, home: Collection) -> Instance:
         """A new instance with those defaults that are always the same."""
         if home.quotas:
-            check_new_thing(home, len(self.row))
+            check_new_thing(home, 0)  # its fields are no properties that somebody added
         return Instance(self, self.start.copy())
 
     def new_default(self, home: Collection, made: list[int] | None = None) -> Instance:
@@ -163,6 +163,8 @@ class Type:
         """The value for a field of a new instance as it stands there; checked."""
         definition = self.row[place]
         definition.check(value)
+        if ctx.scope.quotas:
+            check_stored(ctx.scope, value)
         if name in self.relations:
             self.relations[name].check_stored(instance, value)
         adopt(ctx, definition, value)
@@ -217,6 +219,8 @@ class Type:
         self, ctx: Context, thing: Instance, place: int, name: str, definition: Definition, value: Value
     ) -> Value:
         """Put a value that was checked by a definition into a field, and record it. On error nothing is changed."""
+        if ctx.scope.quotas:
+            check_stored(ctx.scope, value, thing.props[place])
         adopted = adopt(ctx, definition, value)
         stored = tree = definition.put(value, thing, name)
         if type(stored) not in SCALARS:

@@ -61,7 +61,7 @@ class Copying:
         if self.made > MAX_COPIED_THINGS:
             raise OperationError(f"a copy can have at most {MAX_COPIED_THINGS} things")
         if self.ctx.scope.quotas:
-            check_new_thing(self.ctx.scope, len(thing.props))
+            check_new_thing(self.ctx.scope, 0)
         if self.keep and type(thing) is Instance:
             copy: Thing = Instance(thing.kind, [None] * len(thing.props))
         else:

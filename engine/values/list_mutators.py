@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.errors import LookupFailed
 from engine.functions.registry import method, stepwise
 from engine.limits import INT_MAX, MAX_ARRAY_ITEMS
+from engine.quota import check_items
 from engine.snapshot import pack
 from engine.values.closure import Closure
 from engine.values.list import List
@@ -40,6 +41,8 @@ def accepted(array: List, items: Sequence[Value]) -> list[Value]:
 def splice_items(ctx: Context, array: List, index: int, count: int, items: list[Value]) -> None:
     """Replace `count` items of a list by others, which it takes, and record it."""
     ctx.check_growth(array, len(items) - count)
+    if ctx.scope.quotas:
+        check_items(ctx.scope, items)
     if array.owner is not None:
         _record(ctx, array, index, count, items)
     array[index : index + count] = items
@@ -79,6 +82,8 @@ def _append(ctx: Context, array: List, values: Iterable[Value]) -> int:
     try:
         for value in values:
             ctx.check_growth(array, 1)
+            if ctx.scope.quotas:
+                check_items(ctx.scope, (value,))
             array += accepted(array, (value,))
         if array.owner is not None:
             _record(ctx, array, length, 0, array[length:])

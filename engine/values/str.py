@@ -6,13 +6,17 @@ the bytes themselves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from engine.errors import LookupFailed
 from engine.functions.registry import method
+from engine.values.regex import Regex
 from engine.values.text import byte_length, decoded, encoded, is_utf8
 
 if TYPE_CHECKING:
     from engine.context import Context
+    from engine.values.thing import Value
 
 __all__ = ["WHITE_SPACE"]
 
@@ -64,3 +68,38 @@ def trim_left(ctx: Context, text: str) -> str:
 @method("str", "trim_right", doc="The text without white space at its end.", example="'  hello '.trim_right()")
 def trim_right(ctx: Context, text: str) -> str:
     return text.rstrip(WHITE_SPACE)
+
+
+# --- early names (spec/early-api.md, section 6) ----------------------------------------------------------------------
+
+method(
+    "str",
+    "startswith",
+    "start: str",
+    alias=True,
+    doc="An early name of starts_with().",
+    example="'breakfast'.startswith('br')",
+)(starts_with)
+method(
+    "str",
+    "endswith",
+    "end: str",
+    alias=True,
+    doc="An early name of ends_with().",
+    example="'breakfast'.endswith('fast')",
+)(ends_with)
+
+
+@method(
+    "str",
+    "test",
+    "pattern*: lazy regex",
+    alias=True,
+    doc="Does a regex match anywhere in the text?",
+    example="'a cabbage'.test(/ab+/)",
+)
+def test(ctx: Context, text: str, *pattern: Callable[[], Value]) -> bool:
+    regex = pattern[0]() if len(pattern) == 1 else None
+    if type(regex) is not Regex:
+        raise LookupFailed("a str has no method test()")
+    return regex.matches(encoded(text))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from engine.functions.registry import method
 from engine.language.runtime import missing
 from engine.names import check_key
+from engine.quota import check_new_property
 from engine.values.closure import Closure
 from engine.values.thing import Thing
 from engine.values.thing_methods import check_free, drop, has, rename
@@ -71,6 +72,8 @@ def rename_over(ctx: Context, thing: Thing, key: str, new: str) -> None:
     if thing.has(new):
         check_free(thing.get(new), new)
         drop(ctx, thing, new)
+    elif ctx.scope.quotas:
+        check_new_property(ctx.scope, len(thing.props))
     rename(ctx, thing, key, new)
 
 

@@ -143,6 +143,8 @@ def ren(ctx: Context, thing: Thing, key: str, new: str) -> None:
     if not thing.has(key):
         missing(thing, key)
     check_free(thing.get(key), key)
+    if ctx.scope.quotas:
+        check_new_property(ctx.scope, len(thing.props))
     rename(ctx, thing, key, new)
 
 
