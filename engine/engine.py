@@ -212,6 +212,7 @@ class Engine:
         del self.collections[collection.name]
         self.forget_scopes()
         ids = [collection.root.id, *(thing_id for thing_id in collection.index if thing_id != collection.root.id)]
+        self.gone_rooms += [(collection.title, room_id) for room_id in collection.rooms]
         collection.clear()
         self.dropped += ids
         return ids
@@ -497,6 +498,14 @@ class Engine:
         change.packed = self._packer.pack(
             (change.id, change.scope, change.at, change.next_id, change.mutations, self.gone)
         )
+
+    def note_for_node(self, job: Job) -> Outcome:
+        """Log what the process around the engine did to what the node keeps; the outcome is to be announced."""
+        change = self.begin_change(self.node)
+        self.node.change = None
+        change.mutations.append((0, Internal(job)))
+        self.finish_change(self.node, change)
+        return Outcome(None, None, change)
 
     def collect_garbage(self) -> Outcome | None:
         """For quiet moments: a step, some milliseconds, of the search for things that nothing can reach any more; the

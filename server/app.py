@@ -213,7 +213,7 @@ class App:
 
     async def _rounds(self, core: Core) -> None:
         assert self._store is not None
-        backups = BackupRunner(self._engine, self._store, self._loop)
+        backups = BackupRunner(self._engine, self._store, self._loop, lambda outcome: core.publish(outcome, None, None))
         while True:
             await asyncio.sleep(CHECKPOINT_ROUND)
             await self._run_tasks(core)

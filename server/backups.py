@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from engine.engine import Engine
+from engine.engine import Engine, Outcome
 from engine.store import Store
 from engine.store.archive import write_archive
 
@@ -20,10 +21,14 @@ log = logging.getLogger("livethings.server")
 class BackupRunner:
     """One for the server; one backup at a time."""
 
-    def __init__(self, engine: Engine, store: Store, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, engine: Engine, store: Store, loop: asyncio.AbstractEventLoop, publish: Callable[[Outcome], object]
+    ) -> None:
+        """`publish` has what a run came to made durable."""
         self._engine = engine
         self._store = store
         self._loop = loop
+        self._publish = publish
         self._task: asyncio.Task[None] | None = None
 
     def look(self) -> None:
@@ -49,8 +54,11 @@ class BackupRunner:
                 log.error("the backup %s failed: %s", path, error)
             else:
                 log.info("backup written to %s", path)
-            for surplus in backup.finished(now, path, error):
-                await self._loop.run_in_executor(None, _delete, surplus)
+            surplus = backup.finished(now, path, error)
+            if backups.by_id.get(backup.id) is backup:
+                self._publish(self._engine.note_for_node({"backup": backup.fields()}))
+            for file in surplus:
+                await self._loop.run_in_executor(None, _delete, file)
 
 
 def _delete(path: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import LookupFailed, OperationError, TypeFailed, ValueFailed
 from engine.functions.registry import FUNCTIONS, function, type_name
+from engine.replay import Replay, replays
 from engine.state import loads, saves
 from engine.users import CHANGE, FULL
 from engine.values.datetime import Moment
@@ -19,7 +20,6 @@ from engine.values.mpdata import Mpdata
 if TYPE_CHECKING:
     from engine.context import Context
     from engine.engine import Engine
-    from engine.replay import Replay
     from engine.values.thing import Thing, Value
 
     Thunk = Callable[[], Value]
@@ -43,6 +43,10 @@ class Backup:
     result_code: int | None = None
     result_message: str = ""
     files: list[str] = field(default_factory=list)
+
+    def fields(self) -> list[Any]:
+        """All that is known of it, as it is kept."""
+        return [getattr(self, name) for name in Backup.__slots__]
 
     def tree(self, now: float) -> dict[str, Any]:
         """What `backup_info` shows."""
@@ -137,6 +141,7 @@ def new_backup(
     )
     backups.next_id += 1
     backups.by_id[made.id] = made
+    ctx.record_for_node({"backup": made.fields()})
     return made.id
 
 
@@ -156,6 +161,7 @@ def del_backup(ctx: Context, backup_id: int, delete_files: Thunk | None = None) 
     if wanted:
         ctx.engine.backups.unwanted += found.files
     del ctx.engine.backups.by_id[backup_id]
+    ctx.record_for_node({"del_backup": backup_id})
 
 
 @function("backup_info", "id: int", scopes="N", doc="What is known of a backup.", example="backup_info(0)")
@@ -211,11 +217,7 @@ def restore(ctx: Context, file: str, options: Thing | None = None) -> None:
 def _save(engine: Engine) -> Iterator[tuple[str, int | str, Any]]:
     yield "backups", 0, engine.backups.next_id
     for backup in engine.backups.by_id.values():
-        yield (
-            "backup",
-            backup.id,
-            [getattr(backup, name) for name in Backup.__slots__],
-        )
+        yield "backup", backup.id, backup.fields()
 
 
 @loads("backups")
@@ -226,3 +228,15 @@ def _load_next(replay: Replay, key: int, tree: int) -> None:
 @loads("backup")
 def _load(replay: Replay, key: int, tree: list[Any]) -> None:
     replay.engine.backups.by_id[key] = Backup(*tree)
+
+
+@replays("backup")
+def _backup(replay: Replay, _: None, tree: list[Any]) -> None:
+    backup, backups = Backup(*tree), replay.engine.backups
+    backups.by_id[backup.id] = backup
+    backups.next_id = max(backups.next_id, backup.id + 1)
+
+
+@replays("del_backup")
+def _del_backup(replay: Replay, _: None, backup_id: int) -> None:
+    del replay.engine.backups.by_id[backup_id]
