@@ -45,6 +45,8 @@ def connect(
     life, and as long again until the connection counts as lost. With `reconnect`, a lost connection comes back (see
     `Backoff`) with all subscriptions; meanwhile requests wait.
 
+    `ssl` is for `wss` and `tcps`, when the system's certificates are not what to trust.
+
     Raises ValueError for arguments that don't go together; entering or awaiting it raises ConnectFailed or AuthError.
     """
     credentials: str | list[str]
@@ -54,8 +56,11 @@ def connect(
         credentials = [user, password]
     else:
         raise ValueError("give either user= and password=, or token=")
+    address = Address.parse(url)
+    if ssl is not None and address.scheme not in ("wss", "tcps"):
+        raise ValueError(f"with ssl= the address begins with wss:// or tcps://, not {address.scheme}://")
     settings = Settings(
-        address=Address.parse(url),
+        address=address,
         credentials=credentials,
         ssl=ssl,
         timeout=timeout,

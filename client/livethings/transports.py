@@ -65,12 +65,13 @@ class Address:
 
     async def connect(self, ssl: tls.SSLContext | None = None) -> Transport:
         """Connect. Raises ConnectFailed. Bound the time from outside."""
+        secure = self.scheme in ("wss", "tcps")
+        context = (ssl or tls.create_default_context()) if secure else None
         try:
             if self.scheme in ("ws", "wss"):
-                # websockets wants no context for ws:// and takes a sensible default for wss://.
                 socket = await connect_websocket(
                     self.url,
-                    ssl=ssl if self.scheme == "wss" else None,
+                    ssl=context,
                     compression=None,
                     max_size=MAX_LENGTH + _HEADER_SIZE,
                     ping_interval=None,  # the connection asks for signs of life itself, on every transport
@@ -78,8 +79,7 @@ class Address:
                     close_timeout=2,
                 )
                 return _WebSocket(socket)
-            secure = ssl or (tls.create_default_context() if self.scheme == "tcps" else None)
-            reader, writer = await asyncio.open_connection(self.host, self.port, ssl=secure)
+            reader, writer = await asyncio.open_connection(self.host, self.port, ssl=context)
             return _TCP(reader, writer)
         except (OSError, WebSocketException, EOFError) as error:
             raise ConnectFailed(f"{self.url} does not answer: {error or type(error).__name__}") from error

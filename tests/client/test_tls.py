@@ -31,6 +31,8 @@ async def test_tls_over_both_transports(tmp_path: Path) -> None:
                 await connect(url, **login)
             with pytest.raises(ConnectFailed, match="certificate"):
                 await connect(url.replace("localhost", "127.0.0.1"), ssl=trusting, **login)
+        with pytest.raises(ValueError, match="wss:// or tcps://"):
+            connect("tcp://localhost", ssl=trusting, **login)
         with pytest.raises(ConnectFailed):
             await connect(f"ws://localhost:{house.config.ws_port}", connect_timeout=1, **login)
     finally:
