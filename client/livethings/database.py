@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ssl as tls
-from collections.abc import Generator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from livethings.connection import Connection
 from livethings.events import NodeStatus, Notice, Unrouted
@@ -17,6 +17,10 @@ from livethings.watches import DeepWatch, Watch
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from livethings.model import Mirror, Thing
+
+M = TypeVar("M", bound="Thing")
 
 __all__ = ["Database", "Events", "Requests", "connect"]
 
@@ -169,8 +173,16 @@ class Database(Requests):
         watched."""
         return Events(self._link, limit)
 
-    def _watch_lenient(self, scope: str, ids: Iterable[int]) -> Watch:
-        return Watch(self._link, scope, ids, limit=QUEUE_LIMIT, lossy=True, lenient=True)
+    def mirror(self, scope: str, cls: type[M], thing: int | None = None) -> Mirror[M]:
+        """A thing of a collection, by default the root, and what its class reaches, kept as they are on the server.
+
+            async with db.mirror("//stuff", Music) as music: ...
+
+        See `livethings.model.Thing` for the classes.
+        """
+        from livethings.model.mirror import Mirror
+
+        return Mirror(self, self._link, scope, cls, thing)
 
 
 class Events(Queued[NodeStatus | Notice | Unrouted]):

@@ -234,18 +234,24 @@ class Watch(Queued[Change]):
         self._replayed.pop(thing_id, None)
         self._stale.discard(thing_id)
 
-    def _overflow(self) -> None:
+    def renew(self, ids: Iterable[int]) -> None:
+        """Have fresh first states of these things, instead of what comes before those."""
+        ids = [thing_id for thing_id in ids if thing_id in self._ids]
         connection = self._link.connection
-        if not self._lossy:
-            super()._overflow()
-        elif connection is not None:
-            self._queue.clear()
-            ids = list(self._ids)
-            self._limit = max(self._limit, 2 * len(ids))
+        if ids and connection is not None and not connection.ended.done():
             self._stale.update(ids)
             for thing_id in ids:
                 connection.routes.claims[thing_id] -= 1  # which asking again adds
             self._ask(connection, ids)
+
+    def _overflow(self) -> None:
+        if not self._lossy:
+            super()._overflow()
+            return
+        self._queue.clear()
+        self._limit = max(self._limit, 2 * len(self._ids))
+        self._stale.update(self._ids)
+        self.renew(self._ids)
 
 
 class DeepWatch(Watch):
