@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import Any, Final
 
-__all__ = ["Counters"]
+__all__ = ["BOUNDS", "Counters", "Durations"]
+
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""The upper bounds of the classes into which durations are sorted, in seconds."""
+
+
+class Durations:
+    """How many of what was timed took how long: a histogram over `BOUNDS`.
+
+    What takes no longer than the first bound need not be added: all that was counted and is in no other class is there.
+    So who times much asks only `seconds > BOUNDS[0]`.
+    """
+
+    __slots__ = ("longer",)
+
+    def __init__(self) -> None:
+        self.longer = [0] * len(BOUNDS)  # in each class but the first
+
+    def add(self, seconds: float) -> None:
+        """Sort in a duration that is longer than the first bound."""
+        self.longer[bisect_left(BOUNDS, seconds) - 1] += 1
+
+    def cumulative(self, count: int) -> Iterator[tuple[float, int]]:
+        """Each bound, infinity last, and how many of `count` durations took no longer."""
+        reached = count - sum(self.longer)
+        for bound, longer in zip((*BOUNDS, float("inf")), (0, *self.longer), strict=True):
+            reached += longer
+            yield bound, reached
 
 
 class Counters:
@@ -14,6 +43,7 @@ class Counters:
         "average_total",
         "change_total",
         "changes_committed",
+        "durations",
         "garbage_collected",
         "largest_result",
         "longest_change",
@@ -33,6 +63,7 @@ class Counters:
         self.queries_failed = 0
         self.queries_cached = 0
         self.average_total = 0.0  # seconds of all queries
+        self.durations = Durations()  # of all queries
         self.longest_query = 0.0
         self.changes_committed = 0
         self.change_total = 0.0

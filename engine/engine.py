@@ -16,7 +16,7 @@ from engine import values as _values  # noqa: F401  (registers every kind of val
 from engine.change import Change, Internal, Job
 from engine.collection import Collection
 from engine.context import Caller, Context
-from engine.counters import Counters
+from engine.counters import BOUNDS, Counters
 from engine.effects import Effect
 from engine.encoding import log_packer
 from engine.errors import (
@@ -59,6 +59,8 @@ _NUMBERED = re.compile(r"(?:@(?=[a-z]*:)|/(?=[a-z]*/))([a-z]*)[:/]([0-9]{1,18})\
 DEFAULT_PASSWORD = "pass"
 
 log = logging.getLogger("livethings.engine")
+
+_SHORT = BOUNDS[0]
 
 
 class Outcome:
@@ -433,6 +435,8 @@ class Engine:
         counters = self.counters
         counters.queries += 1
         counters.average_total += seconds
+        if seconds > _SHORT:
+            counters.durations.add(seconds)
         if seconds > counters.longest_query:
             counters.longest_query = seconds
         if failed:

@@ -19,6 +19,7 @@ from server.backups import BackupRunner
 from server.config import Config, ConfigError
 from server.connection import GOING_AWAY, LOGIN
 from server.core import Core
+from server.http.app import Http
 from server.listeners import ListenError, Listeners
 from server.outbox import Outbox, on_loop
 from server.quiet import search_for_garbage
@@ -53,7 +54,7 @@ CHECKPOINT_ROUND = 1.0
 """Seconds between two looks at whether a checkpoint is due."""
 
 OTHER_FILES = 320
-"""Open files that are no clients: the store, listening sockets, status requests."""
+"""Open files that are no clients: the store, listening sockets, HTTP connections that are no streams."""
 
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that waits for the interpreter gets it; the committer needs it a few times a batch."""
@@ -114,6 +115,7 @@ class App:
         self._engine = Engine()
         self._engine.host = _Host(self, config)
         self._core: Core | None = None
+        self._http: Http | None = None
         self._committer: Committer | None = None
         self._restorer: Restorer | None = None
         self._checkpoint_change = 0
@@ -160,13 +162,14 @@ class App:
             loop.add_signal_handler(number, self.stop)
         watchdog = None
         try:
-            await listeners.open_http(lambda: self.status)
+            http = self._http = await listeners.open_http(lambda: self.status)
             core = await self._open()
             if self._config.query_time:
                 watchdog = Watchdog(lambda: self._engine.executing, self._config.query_time, GENERATED)
                 watchdog.start()
             await listeners.open(core)
             core.start()
+            http.core = core
             page = f"; open {listeners.page} in a browser" if listeners.page else ""
             ready(f"livethings is ready: {listeners}{page}")
             if self._engine.default_password:
@@ -176,9 +179,11 @@ class App:
             await self._stop.wait()
             rounds.cancel()
             quiet.cancel()
-            await self._shut(core, listeners)
+            await self._shut(core, listeners, http)
         finally:
             listeners.close()
+            if self._http is not None:
+                self._http.abort()
             if watchdog is not None:
                 watchdog.stop()
             self._close()
@@ -261,11 +266,13 @@ class App:
         if self._core is not None:
             for connection in self._core.connections:
                 connection.abort()
+        if self._http is not None:
+            self._http.abort()
         self._stop.set()
 
     # --- stop -------------------------------------------------------------------------------------------------------
 
-    async def _shut(self, core: Core, listeners: Listeners) -> None:
+    async def _shut(self, core: Core, listeners: Listeners, http: Http) -> None:
         """Tell everybody, answer what was asked, have everything on disk, close."""
         log.info("shutting down")
         core.announce("SHUTTING_DOWN")
@@ -274,7 +281,9 @@ class App:
             await asyncio.sleep(SHUTTING_DOWN_TIME)
             for connection in core.connections:
                 connection.stop_reading()
-            await self._until(lambda: not any(_under_way(connection) for connection in core.connections))
+            await self._until(
+                lambda: not http.under_way and not any(_under_way(connection) for connection in core.connections)
+            )
             await self.restorer.close()
             await self._flush()
             core.announce("OFFLINE")
@@ -291,6 +300,9 @@ class App:
             if self._failure is None:
                 self._checkpoint()
                 await self._flush()
+        listeners.close()
+        http.finish()
+        await self._until(lambda: not http.connections, CLOSE_TIME)
 
     async def _flush(self) -> None:
         """Wait until all changes, and a checkpoint under way, are on disk, and the outbox knows."""

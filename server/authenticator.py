@@ -45,8 +45,15 @@ class Authenticator:
         # One processor stays with the loop.
         self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="password")
         self._waiting = 0
+        self.refused = 0
+        """How many logins had a wrong password or token."""
         self._failures: dict[str, float] = {}
         self._forgotten_at = loop.time()
+
+    @property
+    def waiting(self) -> int:
+        """How many logins are being checked, wait for that, or are braked."""
+        return self._waiting
 
     def login(self, address: str, credentials: Credentials, done: Done) -> bool:
         """Check credentials that came from an address, and call `done` with the user or the error.
@@ -115,6 +122,7 @@ class Authenticator:
     def _failed(self, address: str, credentials: Credentials, error: EngineError) -> None:
         if not isinstance(error, AuthError):
             return
+        self.refused += 1
         failures = self._failures
         if address in failures or len(failures) < MAX_ADDRESSES:
             failures[address] = failures.get(address, 0.0) + 1

@@ -42,9 +42,15 @@ class Config:
     ws_port: int = field(default=9270, metadata=about("port for WebSocket and the pages; 0: off", 0, _PORT))
     http_port: int = field(default=9210, metadata=about("port for HTTP; 0: off", 0, _PORT))
     tls_cert: Path | None = field(
-        default=None, metadata=about("PEM file with the certificate chain; with --tls-key: TLS on TCP and WebSocket")
+        default=None, metadata=about("PEM file with the certificate chain; with --tls-key: TLS on every port")
     )
     tls_key: Path | None = field(default=None, metadata=about("PEM file with the certificate's private key"))
+    http_time: float = field(
+        default=30.0, metadata=about("how long an HTTP request may take to arrive, in seconds", 0.1, 86400)
+    )
+    max_http_body: int = field(
+        default=64 * _MIB, metadata=about("largest body of an HTTP request, in bytes", 1024, 1 << 30)
+    )
     log_level: str = field(default="warning", metadata=about("least severe message to log: " + ", ".join(LOG_LEVELS)))
     query_time: float = field(
         default=10.0, metadata=about("longest time a query may run, in seconds; 0: no limit", 0, 86400)

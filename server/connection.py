@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 if TYPE_CHECKING:
     from server.contracts import Form
@@ -35,8 +35,10 @@ LOGIN, TURN, DISK, READER, CLOSED = 1, 2, 4, 8, 16
 class Connection(asyncio.Protocol):
     """One connection: its transport, what waits to be written, and how it ends.
 
-    Subclasses give `data_received` and `goodbye`.
+    Subclasses give `data_received`, `goodbye` and `kind`, what the connection speaks.
     """
+
+    kind: ClassVar[str]
 
     __slots__ = ("__weakref__", "address", "blocked", "core", "draining", "ended", "form", "heard", "out", "transport")
 
@@ -97,6 +99,7 @@ class Connection(asyncio.Protocol):
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         transport.write(data)
+        self.core.sent += len(data)
         if self.blocked & READER and (waiting := transport.get_write_buffer_size()) > self.core.config.max_outgoing:
             limit = self.core.config.max_outgoing
             self.disconnect(f"too slow: {waiting} bytes wait to be read, the limit is {limit}", TRY_LATER)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from engine.counters import Durations
 from engine.errors import EngineError
 
 __all__ = [
@@ -182,6 +183,21 @@ class Committer(Protocol):
         """Bytes of changes that are appended and not yet durable."""
         ...
 
+    @property
+    def commits(self) -> int:
+        """How many times it has written to the disk."""
+        ...
+
+    @property
+    def commit_seconds(self) -> float:
+        """How long all that took."""
+        ...
+
+    @property
+    def durations(self) -> Durations:
+        """How often it took how long."""
+        ...
+
     def append(self, change_id: int, packed: bytes) -> None: ...
 
     def give_way(self) -> None:
@@ -234,6 +250,11 @@ class Hub(Protocol):
 
     def watches_node(self, subscriber: Any) -> bool:
         """Whether the connection watches the node scope, and so gets status events as a bare string."""
+        ...
+
+    @property
+    def subscriptions(self) -> tuple[int, int]:
+        """How many watches of things and joins of rooms there are."""
         ...
 
     def drop(self, subscriber: Any) -> None:

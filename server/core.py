@@ -56,6 +56,9 @@ class Core:
         self.authenticator = Authenticator(engine, loop)
         self.status = "READY"
         """The node's status word."""
+        self.received = 0
+        self.sent = 0
+        """Bytes that came in and went out on TCP and WebSocket connections, those of TLS not counted."""
         self.sessions: set[Session] = set()
         """The connections that have logged in."""
         self._connections: set[Connection] = set()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from server.config import Config, ConfigError
 from server.core import Core
+from server.http.app import Http
 from server.pages import Pages, pages_folder
-from server.status import StatusConnection
 from server.tcp import TcpConnection
 from server.websocket import WebSocketConnection
 
@@ -57,11 +57,12 @@ class Listeners:
         if config.tls_cert is not None and config.tls_key is not None:
             self._tls = tls_context(config.tls_cert, config.tls_key)
 
-    async def open_http(self, status: Callable[[], str]) -> None:
-        """Listen for status requests."""
+    async def open_http(self, status: Callable[[], str]) -> Http:
+        """Listen for HTTP, which tells the status until it is given a core."""
+        http = Http(self._config, self._loop, status)
         if self._config.http_port:
-            siblings: set[StatusConnection] = set()
-            await self._listen(lambda: StatusConnection(self._loop, status, siblings), self._config.http_port, None)
+            await self._listen(http.connection, self._config.http_port, self._tls)
+        return http
 
     async def open(self, core: Core) -> None:
         """Listen for clients."""
@@ -103,7 +104,7 @@ class Listeners:
         if config.ws_port:
             doors.append(f"WebSocket {'wss' if tls else 'ws'}://{host}:{config.ws_port}/")
         if config.http_port:
-            doors.append(f"HTTP http://{host}:{config.http_port}/")
+            doors.append(f"HTTP {'https' if self._tls else 'http'}://{host}:{config.http_port}/")
         return ", ".join(doors)
 
     @property

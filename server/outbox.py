@@ -62,6 +62,8 @@ class Outbox:
         self._dirty: set[Outgoing] = set()
         self._flushing = False
         self._waiting: list[Callable[[], None]] = []
+        self.delivered = 0
+        """How many frames audiences got, counted once for each connection."""
         self.open = True
         """Whether frames may leave at once: nothing is held and every executed change is durable."""
 
@@ -74,6 +76,11 @@ class Outbox:
     def held(self) -> int:
         """How many frames wait."""
         return len(self._held)
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of frames wait."""
+        return self._held_bytes
 
     def executed(self, change_id: int) -> None:
         """A change was executed and given to the committer: what is said from here on could have seen it."""
@@ -125,6 +132,7 @@ class Outbox:
         if appends is not None:
             for append in appends:
                 append(frame)
+            self.delivered += len(target.connections)
             self._dirty.update(target.connections)
         else:
             target.out.append(frame)

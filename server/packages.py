@@ -33,7 +33,7 @@ from server.native import (
 )
 from server.session import Session, internal_error, log_in_first, untraced
 
-__all__ = ["items_of", "serve"]
+__all__ = ["items_of", "serve", "value_of"]
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
 
@@ -46,7 +46,7 @@ _OPTIONS: dict[str, Any] = {"strict_map_key": False, "unicode_errors": "surrogat
 _unpack = partial(unpackb, **_OPTIONS)
 
 
-def _value_of(data: bytes | bytearray) -> Any:
+def value_of(data: bytes | bytearray) -> Any:
     """The one value that the data begins with. Raises whatever for what is none."""
     try:
         value = _unpack(data)
@@ -79,7 +79,7 @@ def items_of(data: bytes | bytearray) -> list[Any] | None:
     before it is reported first.
     """
     try:
-        value = _value_of(data)
+        value = value_of(data)
     except Exception:
         return _items_one_by_one(data)
     return value if type(value) is list else None
@@ -113,7 +113,7 @@ def _items_one_by_one(data: bytes | bytearray) -> list[Any] | None:
 
 def _credentials(data: bytes | bytearray) -> str | tuple[str, str]:
     try:
-        value = _value_of(data)
+        value = value_of(data)
     except Exception:
         value = None
     if isinstance(value, str):

@@ -45,7 +45,7 @@ def log_in_first() -> AuthError:
     return AuthError("log in first")
 
 
-def untraced(error: Exception) -> None:
+def untraced(error: BaseException) -> None:
     """Cut an error off from the frames that it came through: one of them may hold it, and nothing collects cycles."""
     error.__traceback__ = error.__context__ = None
 

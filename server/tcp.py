@@ -18,6 +18,7 @@ class TcpConnection(Session):
     """Bytes to packages, packages to `packages.serve`."""
 
     __slots__ = ("_decoder",)
+    kind = "tcp"
 
     def __init__(self, core: Core) -> None:
         super().__init__(core, PACKAGE, packages.serve, native.package)
@@ -27,6 +28,7 @@ class TcpConnection(Session):
         if self.closed:
             return
         self.heard = True
+        self.core.received += len(data)
         decoder = self._decoder
         requests = decoder.feed(data)
         if requests:

@@ -106,6 +106,7 @@ class WebSocketConnection(Session):
     """Bytes to messages, messages to packages or calls."""
 
     __slots__ = ("_asked", "_opcode", "_pages", "_parts", "_protocol")
+    kind = "websocket"
 
     def __init__(self, core: Core, pages: Pages) -> None:
         super().__init__(core, JSON_RPC, calls.serve, _package)
@@ -119,6 +120,7 @@ class WebSocketConnection(Session):
         if self.closed:
             return
         self.heard = True
+        self.core.received += len(data)
         protocol = self._protocol
         protocol.receive_data(data)
         requests: list[Any] = []

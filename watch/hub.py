@@ -56,6 +56,11 @@ class Hub:
         self._late: dict[int, dict[Subscriber, int]] = {}
         self._told: dict[int, int] = {}
 
+    @property
+    def subscriptions(self) -> tuple[int, int]:
+        """How many watches of things and how many joins of rooms there are, each counted once a subscriber."""
+        return sum(map(len, self._watched.values())), sum(map(len, self._joined.values()))
+
     # --- subscriptions -----------------------------------------------------------------------------------------------
 
     def watch(self, subscriber: Subscriber, thing_id: int, scope: Scope, right: int) -> None:

@@ -62,7 +62,7 @@ def node_tree(engine: Engine) -> dict[str, Any]:
         "next_change_id": engine.last_change + 1,
         "cached_names": 0,
         "http_status_port": host.http_port or "disabled",
-        "http_api_port": "disabled",
+        "http_api_port": host.http_port or "disabled",
         "scheduled_backups": sum(backup.next_run is not None for backup in engine.backups.by_id.values()),
         "yajl_version": "none",
         "connected_clients": host.connections,

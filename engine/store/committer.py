@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from engine.counters import BOUNDS, Durations
 from engine.store.interface import Checkpoint, Retention, Store, StoreError
 
 __all__ = ["MAX_BATCH_BYTES", "Committer"]
@@ -76,6 +77,10 @@ class Committer:
         self._way_wanted = False
         self._way_gap = GIVE_WAY_GAP
         self._way_at = 0.0
+        self.commits = 0
+        self.commit_seconds = 0.0
+        self.durations = Durations()
+        """How many batches were written, and how long that took."""
         self._trim_at = 0.0  # only for the thread, as is:
         self._trimming = False
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -222,7 +227,9 @@ class Committer:
         if batch:
             first = self._durable + 1
             self._give_back()
+            began = time.perf_counter()
             self._store.write_batch(first, batch, self._clock())
+            self._count(time.perf_counter() - began)
             last = first + len(batch) - 1
             self._on_durable(last)
             with self._lock:
@@ -252,6 +259,12 @@ class Committer:
         self._trim()
         self._store.tidy()
         return True
+
+    def _count(self, seconds: float) -> None:
+        self.commits += 1
+        self.commit_seconds += seconds
+        if seconds > BOUNDS[0]:
+            self.durations.add(seconds)
 
     def _next_batch(self) -> list[bytes] | None:
         """What to write now, waiting for something to do; empty when that is not a batch, None at the end."""

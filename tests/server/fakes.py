@@ -282,7 +282,8 @@ async def build(**settings: Any) -> House:
     hub = FakeHub(outbox.say)
     core = Core(engine, committer, hub, hub, outbox, config, loop)
     listeners = Listeners(config, loop)
-    await listeners.open_http(lambda: core.status)
+    http = await listeners.open_http(lambda: core.status)
+    http.core = core
     await listeners.open(core)
     core.start()
     return House(config, engine, committer, hub, core, listeners)

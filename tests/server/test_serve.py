@@ -88,7 +88,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 async def status(server: Server, path: str) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.http)
-    writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     answer = (await within(reader.read(-1))).decode()
     writer.close()
     return answer.rpartition("\r\n")[2].strip()
