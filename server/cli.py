@@ -9,8 +9,23 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from server.config import ConfigError, load, option_help
+from shell import archives, prompt, query, status, watch
 
 __all__ = ["main"]
+
+COMMANDS = {
+    "query": ("run a query and print its result", query.add, query.run),
+    "watch": ("print what happens to things, as it happens", watch.add, watch.run),
+    "shell": ("type queries, with completion and history", prompt.add, prompt.run),
+    "status": ("say how a server is doing", status.add, status.run),
+    "backup": (
+        "back up everything that a server holds",
+        archives.add_backup,
+        archives.run_backup,
+    ),
+    "restore": ("restore a backup into a data directory", archives.add_restore, archives.run_restore),
+}
+"""What needs no more than arguments and gives an exit status; it imports what it needs when it runs."""
 
 
 def _version() -> str:
@@ -34,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("-c", "--config", metavar="FILE", help="TOML file with settings (LIVETHINGS_CONFIG)")
     for name, text in option_help().items():
         serve.add_argument(f"--{name.replace('_', '-')}", metavar=name.split("_")[-1].upper(), help=text)
+    for name, (text, add, _) in COMMANDS.items():
+        add(commands.add_parser(name, help=text))
     functions = commands.add_parser(
         "functions",
         help="describe the functions and methods of the language",
@@ -62,11 +79,13 @@ def _functions(name: str | None) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    parsed = vars(_parser().parse_args(arguments))
-    if parsed.pop("command") == "functions":
-        return _functions(parsed["name"])
+    parsed = _parser().parse_args(arguments)
+    if parsed.command == "functions":
+        return _functions(parsed.name)
+    if parsed.command in COMMANDS:
+        return COMMANDS[parsed.command][2](parsed)
     try:
-        config = load(parsed, os.environ)
+        config = load(vars(parsed), os.environ)
     except ConfigError as error:
         print(f"livethings: {error}", file=sys.stderr)
         return 2

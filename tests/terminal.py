@@ -18,6 +18,9 @@ __all__ = ["Terminal"]
 LONGEST = 20.0
 """Seconds after which what is waited for will not come."""
 
+ROUND = 0.02
+"""Seconds between two looks at what the screen does not tell."""
+
 ROWS, COLUMNS = 40, 110
 
 
@@ -80,12 +83,18 @@ class Terminal:
                 found |= {self.screen.buffer[number][at + offset].fg for offset in range(len(word))}
         return found
 
+    @property
+    def is_cooked(self) -> bool:
+        """It is as programs find it: no program reads single keys, Control-C is a signal."""
+        echo: bool = self._process.getecho()
+        return echo
+
     def until(self, seen: str | Callable[[], bool]) -> None:
         """Read on until a text is on the screen, or something is so."""
         holds = seen if callable(seen) else lambda: seen in self.text
         end = time.monotonic() + LONGEST
         while not holds():
-            if not self._read(end):
+            if not self._read(min(end, time.monotonic() + ROUND)) and (self._ended or time.monotonic() > end):
                 pytest.fail(f"{seen!r} didn't come; there was:\n{self.text}")
 
     def end(self) -> int:
