@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from server.config import ConfigError, load, option_help
 from shell import archives, prompt, query, status, watch
+from shell.connecting import FAILED, INTERRUPTED
 
 __all__ = ["main"]
 
@@ -79,7 +80,17 @@ def _functions(name: str | None) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    parsed = _parser().parse_args(arguments)
+    try:
+        return _run(_parser().parse_args(arguments))
+    except BrokenPipeError:
+        # Who read our output has enough. Nothing more may be flushed to it when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(parsed: argparse.Namespace) -> int:
     if parsed.command == "functions":
         return _functions(parsed.name)
     if parsed.command in COMMANDS:

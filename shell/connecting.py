@@ -194,10 +194,6 @@ def connected(
     except LivethingsError as error:
         say(str(error))
         return UNREACHABLE
-    except BrokenPipeError:
-        # Who read our output has enough. Nothing more may be flushed to it when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
 
 
 def _unreachable(url: str, error: Exception) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
+import subprocess
 import threading
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from shell.output import as_json
 from shell.query import variables
 from tests.serving import Server
-from tests.shell.conftest import livethings
+from tests.shell.conftest import COMMAND, environment, livethings
 
 
 def test_a_result_is_one_line_of_json(shared_server: Server) -> None:
@@ -187,3 +189,13 @@ def test_a_terminal_is_asked_for_the_password(terminal: Any, shared_server: Serv
     shown.until("Password")
     shown.press("c")
     assert shown.end() == 130
+
+
+def test_a_reader_that_has_enough(shared_server: Server) -> None:
+    command = " ".join(map(shlex.quote, COMMAND))
+    for rest in ("functions", "query 'range(100000);'"):
+        done = subprocess.run(
+            ["bash", "-c", f"{command} {rest} | head -c 10"], env=environment(shared_server), capture_output=True
+        )
+        assert len(done.stdout) == 10
+        assert done.stderr == b""
