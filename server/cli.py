@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from server.config import ConfigError, load, option_help
 from shell import archives, prompt, query, status, watch
@@ -29,16 +29,22 @@ COMMANDS = {
 """What needs no more than arguments and gives an exit status; it imports what it needs when it runs."""
 
 
-def _version() -> str:
-    try:
-        return version("livethings")
-    except PackageNotFoundError:
-        return "unknown (not installed)"
+class _Version(argparse.Action):
+    """Prints the version, which is looked for only then: that takes as long as the rest of a query's start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *ignored: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"livethings {version('livethings')}")
+        except PackageNotFoundError:
+            print("livethings, not installed, so of an unknown version")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="livethings", description="A realtime server for live things.")
-    parser.add_argument("-v", "--version", action="version", version=f"livethings {_version()}")
+    parser.add_argument("-v", "--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser(
         "serve",

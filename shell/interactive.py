@@ -74,7 +74,11 @@ class Shell:
     async def run(self) -> int:
         """Go on until Ctrl-D or `exit`; the exit status."""
         await self._go(self._scope)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
+        loop, this = asyncio.get_running_loop(), asyncio.current_task()
+        assert this is not None
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):  # or the terminal would be left as the prompt has set it
+            loop.add_signal_handler(number, this.cancel)
         self._listen_to_client()
         listening = asyncio.create_task(self._listen())
         # The registry takes a moment to load; the first Tab should not.

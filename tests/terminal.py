@@ -83,6 +83,10 @@ class Terminal:
                 found |= {self.screen.buffer[number][at + offset].fg for offset in range(len(word))}
         return found
 
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.kill(number)
+
     @property
     def is_cooked(self) -> bool:
         """It is as programs find it: no program reads single keys, Control-C is a signal."""

@@ -186,6 +186,14 @@ def test_control_c(terminal: Any, server: Server) -> None:
     assert shown.end() == 0
 
 
+def test_a_signal_leaves_the_terminal_as_it_was(prompt: Any) -> None:
+    shown = prompt()
+    assert not shown.is_cooked
+    shown.send(signal.SIGTERM)
+    assert shown.end() == 130
+    assert shown.is_cooked
+
+
 def test_history(prompt: Any, tmp_path: Path) -> None:
     shown = prompt()
     enter(shown, "'first' + 1;", "TypeError")
