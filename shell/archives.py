@@ -130,7 +130,8 @@ def run_restore(parsed: Namespace) -> int:
                 parsed.file, parsed.data_dir, tasks=not parsed.without_tasks, replace=parsed.force, progress=progress
             )
     except StoreError as error:
-        say(f"{error} (with --force)" if "is to be replaced" in error.remedy else f"{error}")
+        kept = "is to be replaced" in error.remedy
+        say(f"{parsed.data_dir} is not empty; replace what it holds with --force" if kept else f"{error}")
         return FAILED
     except OSError as error:
         say(f"{parsed.data_dir} can't be written: {error.strerror or error}")
