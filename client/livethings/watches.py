@@ -64,6 +64,10 @@ class Watch(Queued[Change]):
         """The ids of the things that are watched now."""
         return list(self._ids)
 
+    def watches(self, thing_id: int) -> bool:
+        """Is the thing watched now?"""
+        return thing_id in self._ids
+
     @property
     def change(self) -> int:
         """All that happened up to this change has come: to go on from there later, watch with `since`."""

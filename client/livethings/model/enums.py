@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from livethings.model.shapes import Misfit
+from livethings.model.shapes import Member
 
 __all__ = ["Enums"]
 
@@ -19,13 +19,13 @@ class Enums:
         """They are as this says."""
         self._members = {one["enum_id"]: [list(member) for member in one["members"]] for one in enums}
 
-    def member(self, enum_id: int, index: int) -> tuple[str, Any]:
-        """The name and the value of a member. Raises Misfit."""
+    def member(self, enum_id: int, index: int) -> Member | None:
+        """The member; None when it is not known."""
         try:
             name, value = self._members[enum_id][index]
         except (KeyError, IndexError):
-            raise Misfit(f"the enum {enum_id} has no member {index}") from None
-        return name, value
+            return None
+        return Member(name, value)
 
     def apply(self, kind: str, what: Any) -> None:
         """Do a job; those that are not about enums are left alone."""

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from livethings.errors import EventsLost, LookupFailed
 from livethings.events import Change, Init, Update
 from livethings.model.enums import Enums
-from livethings.model.shapes import Shape
+from livethings.model.shapes import Member, Shape
 from livethings.model.thing import Thing, ThingMap
 from livethings.model.writing import Variables, checked_name
 from livethings.watches import Watch
 
 if TYPE_CHECKING:
+    from livethings.connection import Connection
     from livethings.database import Database
     from livethings.link import Link
 
@@ -56,6 +57,7 @@ class Mirror(Generic[T]):
         self._things: dict[int, dict[type[Thing], weakref.ref[Thing]]] = {}
         self._dropped: deque[int] = deque()  # filled by the collector of garbage, whenever and wherever it runs
         self._new: list[int] = []
+        self._lingering: list[Any] = []
         self._loading: set[int] = set()
         self._settled = asyncio.Event()
         self._calls: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
@@ -77,9 +79,11 @@ class Mirror(Generic[T]):
         if self._root_id is None or any(shape.enums() for cls in classes for shape in _shapes(cls)):
             root_id = await self._database.using(retry=True).query(self._scope, ".id()")
         self._feed = _Feed(self, self._link, self._scope)
-        if root_id is not None and root_id != self._root_id:
-            self._feed.add([root_id])  # the definitions come with it
-            self._loading.add(root_id)
+        if root_id is not None:
+            self._feed.kept.add(root_id)
+            if root_id != self._root_id and self._root_id is not None:
+                self._feed.add([root_id])
+                self._loading.add(root_id)
         if self._root_id is None:
             self._root_id = root_id
         assert self._root_id is not None
@@ -131,8 +135,8 @@ class Mirror(Generic[T]):
             self._new.append(thing_id)
         return thing
 
-    def member(self, enum_id: int, index: int) -> tuple[str, Any]:
-        """The name and the value of a member of an enum. Raises Misfit."""
+    def member(self, enum_id: int, index: int) -> Member | None:
+        """The member of an enum; None when it is not known."""
         return self._enums.member(enum_id, index)
 
     def event(self) -> asyncio.Event:
@@ -186,10 +190,18 @@ class Mirror(Generic[T]):
         self._loading.clear()
         self._after()
 
+    def linger(self, value: Any) -> None:
+        """Hold what a job takes away until the event is worked through: it may come back in another place."""
+        self._lingering.append(value)
+
     def _after(self) -> None:
+        self._lingering.clear()
         self._sweep()
         if self._new and self._feed is not None:
-            self._feed.add(self._taken())
+            new = self._taken()
+            # One that was let go of a moment ago may still be watched; its first state has come and gone then.
+            self._feed.renew([thing_id for thing_id in new if self._feed.watches(thing_id)])
+            self._feed.add([thing_id for thing_id in new if not self._feed.watches(thing_id)])
         if self._loading:
             if len(self._calls) > MAX_WAITING and self._feed is not None:
                 self._calls.clear()
@@ -221,8 +233,6 @@ class Mirror(Generic[T]):
     def _init(self, event: Init) -> None:
         if event.enums is not None:
             self._enums.load(event.enums)
-            if self._feed is not None:
-                self._feed.kept.add(event.id)
         self._loading.discard(event.id)
         for thing in self._found(event.id):
             known = thing.loaded
@@ -314,6 +324,19 @@ class _Feed(Watch):
         self._mirror = mirror
         self.kept: set[int] = set()
         """The root of the collection, which is watched for its definitions whatever becomes of it."""
+
+    def _ask(self, connection: Connection, ids: list[int]) -> None:
+        for some in self._definitions_first(ids):
+            super()._ask(connection, some)
+
+    def _resume(self, connection: Connection, ids: list[int]) -> None:
+        for some in self._definitions_first(ids):
+            super()._resume(connection, some)
+
+    def _definitions_first(self, ids: list[int]) -> list[list[int]]:
+        """The root comes in a request of its own before all others: it has the enums that they refer to."""
+        kept = [thing_id for thing_id in ids if thing_id in self.kept]
+        return [some for some in (kept, [thing_id for thing_id in ids if thing_id not in self.kept]) if some]
 
     def _put(self, item: Change) -> None:
         if not self._ended:

@@ -18,7 +18,19 @@ from livethings.errors import server_error
 if TYPE_CHECKING:
     from livethings.model.thing import Thing
 
-__all__ = ["Closure", "Finder", "Misfit", "Ref", "Regex", "Shape", "plain", "shape_of"]
+__all__ = [
+    "Closure",
+    "Finder",
+    "ListShape",
+    "Member",
+    "Misfit",
+    "Ref",
+    "Regex",
+    "SetShape",
+    "Shape",
+    "plain",
+    "shape_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,14 @@ class Regex:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of an enum, with the name and the value that it had when it came: its place may change later."""
+
+    name: str
+    value: Any
+
+
 class Misfit(Exception):
     """A value that the annotation does not take."""
 
@@ -52,8 +72,8 @@ class Finder(Protocol):
     def find(self, thing_id: int, cls: type[Thing]) -> Thing:
         """The mirrored thing."""
 
-    def member(self, enum_id: int, index: int) -> tuple[str, Any]:
-        """The name and the value of a member. Raises Misfit."""
+    def member(self, enum_id: int, index: int) -> Member | None:
+        """The member; None when it is not known."""
 
 
 class Shape(ABC):
@@ -103,11 +123,10 @@ class _Member(Shape):
         self._cls = cls
 
     def decode(self, value: Any, finder: Finder) -> enum.Enum:
-        if type(value) is dict and "%" in value:
-            name, known = finder.member(*value["%"])
-            if name in self._cls.__members__:
-                return self._cls[name]
-            value = known
+        if type(value) is Member:
+            if value.name in self._cls.__members__:
+                return self._cls[value.name]
+            value = value.value
         try:
             return self._cls(value)
         except ValueError:
@@ -232,14 +251,14 @@ def plain(value: Any, finder: Finder) -> Any:
     timevals as aware datetimes, members of enums as their values, wrapped things as the things."""
     if type(value) is list:
         return [plain(item, finder) for item in value]
+    if type(value) is Member:
+        return plain(value.value, finder)
     if type(value) is not dict:
         return value
     if "#" in value:
         return Ref(value["#"])
     if "$" in value:
         return frozenset(plain(item, finder) for item in value["$"])
-    if "%" in value:
-        return plain(finder.member(*value["%"])[1], finder)
     if "&" in value:
         return plain(value["&"][1], finder)
     if "/" in value:

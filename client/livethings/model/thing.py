@@ -213,7 +213,7 @@ class Thing:
         """It is as this says. The names of what differs from what was known."""
         state = self.__dict__
         raw: dict[str, Any] = state["_raw"]
-        new = {name: _held(value) for name, value in properties.items() if name != "#"}
+        new = {name: self._held(value) for name, value in properties.items() if name != "#"}
         changed = {name for name in raw.keys() | new.keys() if raw.get(name, _MISSING) != new.get(name, _MISSING)}
         state["_loaded"] = True
         for name in [name for name in raw if name not in new]:
@@ -228,13 +228,14 @@ class Thing:
         raw = self.__dict__["_raw"]
         if kind == "set":
             for name, value in what.items():
-                self._put(name, _held(value))
+                self._put(name, self._held(value))
             return list(what)
         if kind == "del":
             self._delete(what)
             return [what]
         if kind == "splice":
-            for name, (index, deleted, *items) in what.items():
+            for name, (index, deleted, *new) in what.items():
+                items = list(map(self._held, new))
                 raw[name][index : index + deleted] = items
                 self._splice(name, index, deleted, items)
         elif kind == "add":
@@ -259,15 +260,17 @@ class Thing:
         self.__dict__["_misfits"].pop(name, None)
         shape, values = self._place(name)
         if shape is not None:
-            values.pop(name, None)
+            self.__dict__["_mirror"].linger(values.pop(name, None))
 
     def _splice(self, name: str, index: int, deleted: int, items: list[Any]) -> None:
         shape, values = self._place(name)
         known = values.get(name)
         if type(shape) is ListShape and type(known) is list:
-            finder = self.__dict__["_mirror"]
+            mirror = self.__dict__["_mirror"]
             try:
-                known[index : index + deleted] = [shape.item.decode(item, finder) for item in items]
+                decoded = [shape.item.decode(item, mirror) for item in items]
+                mirror.linger(known[index : index + deleted])
+                known[index : index + deleted] = decoded
                 return
             except Misfit:
                 pass
@@ -282,12 +285,13 @@ class Thing:
         try:
             decoded = shape.decode(_wire(state["_raw"][name]), state["_mirror"])
         except Misfit as misfit:
-            values.pop(name, None)
+            state["_mirror"].linger(values.pop(name, None))
             state["_misfits"][name] = str(misfit)
             log.warning("%s #%d: %s does not fit: %s", type(self).__name__, self.id, name, misfit)
             return
         state["_misfits"].pop(name, None)
         known: Any = values.get(name)
+        state["_mirror"].linger(known.copy() if isinstance(known, list | set) else known)
         # The same object for as long as it is a list or set: who holds it sees the change.
         if isinstance(shape, ListShape) and type(known) is list:
             known[:] = decoded
@@ -297,18 +301,20 @@ class Thing:
         else:
             values[name] = decoded
 
+    def _held(self, value: Any) -> Any:
+        """A value of the wire in the form in which it is kept: what jobs change can be changed, members are found."""
+        if type(value) is list:
+            return list(map(self._held, value))
+        if type(value) is dict:
+            if "$" in value:
+                return _Set((thing["#"], thing) for thing in value["$"])
+            if "%" in value:
+                return self.__dict__["_mirror"].member(*value["%"]) or value
+        return value
+
     def _place(self, name: str) -> tuple[Shape | None, dict[str, Any]]:
         """What a property takes, and where its value is kept."""
         return type(self).fields().get(name), self.__dict__
-
-
-def _held(value: Any) -> Any:
-    """A value of the wire in the form in which jobs can change it."""
-    if type(value) is dict and "$" in value:
-        return _Set((thing["#"], thing) for thing in value["$"])
-    if type(value) is list:
-        return list(value)
-    return value
 
 
 def _wire(value: Any) -> Any:
