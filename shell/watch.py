@@ -22,7 +22,8 @@ def add(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.description = (
         "Print what happens to things, as a line of JSON each: their first states, then every change to them, until "
-        "Ctrl-C. When the connection is lost it comes back, and first states come again, with restart set."
+        "Ctrl-C. When the connection is lost it comes back, and what was missed comes then, or where that is not known "
+        "any more first states again, with restart set."
     )
     parser.add_argument("scope", metavar="SCOPE", help="the collection, such as //stuff")
     parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="ids of things (default: the collection's root)")

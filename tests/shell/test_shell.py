@@ -218,8 +218,9 @@ def test_a_server_that_comes_back(terminal: Any, server: Server) -> None:
     server.stop(signal.SIGTERM)
     shown.until("disconnected")
     server.start()
-    shown.until('"restart":true')
-    enter(shown, ".kept += 4000;", "4001")
+    shown.until("connected to")
+    enter(shown, ".kept += 4000;", '"jobs":[{"set":{"kept":4001}}]')
+    assert "\n4001\n" in shown.text
 
 
 def test_no_terminal(shared_server: Server) -> None:
