@@ -245,8 +245,8 @@ class Engine:
         return admin is not None and admin.password is not None and verify_password(DEFAULT_PASSWORD, admin.password)
 
     def login(self, name: str, password: str) -> Any:
-        """A user, or the slow check to make off this thread and hand back to `login_done`. AuthError when there is
-        nothing to check."""
+        """A user, or the slow check to make off this thread, once for all who got the same one, and to hand back to
+        `login_done`."""
         return self.logins.password(name, password)
 
     def login_done(self, check: Any, verified: bool) -> User:

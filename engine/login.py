@@ -55,8 +55,8 @@ class PasswordCheck:
 
     __slots__ = ("password", "stored", "user")
 
-    def __init__(self, user: User, password: str, stored: bytes) -> None:
-        self.user = user
+    def __init__(self, user: User | None, password: str, stored: bytes) -> None:
+        self.user = user  # None: there is no such user, or it has no password, which is not to show before the end
         self.password = password
         self.stored = stored
 
@@ -71,27 +71,35 @@ class Logins:
         self.engine = engine
         self._key = secrets.token_bytes(32)
         self._verified: dict[int, tuple[bytes, bytes]] = {}  # user id -> stored hash, digest of the password
+        self._under_way: dict[tuple[bytes, bytes], PasswordCheck] = {}  # by stored hash and digest of the password
+        self._decoy = bytes((_N.bit_length() - 1, _R, _P)) + secrets.token_bytes(_SALT_BYTES + 32)
 
     def _digest(self, password: str) -> bytes:
         return hashlib.blake2b(password.encode("utf-8", "surrogateescape"), key=self._key, digest_size=32).digest()
 
     def password(self, name: str, password: str) -> User | Callable[[], bool]:
-        """The user, when this login was verified before; else the check to make. AuthError when there is no such
-        user or it has no password."""
+        """The user, when this login was verified before; else the check to make. Those who come with the same password
+        while it is under way get the same one, so that many clients of a user cost one hash."""
         user = self.engine.users.get(name)
         if user is None or user.password is None:
-            raise AuthError(_REFUSED)
+            return PasswordCheck(None, password, self._decoy)
+        digest = self._digest(password)
         known = self._verified.get(user.id)
-        if known is not None and known[0] == user.password and hmac.compare_digest(known[1], self._digest(password)):
+        if known is not None and known[0] == user.password and hmac.compare_digest(known[1], digest):
             return user
-        return PasswordCheck(user, password, user.password)
+        key = user.password, digest
+        check = self._under_way.get(key)
+        if check is None:
+            check = self._under_way[key] = PasswordCheck(user, password, user.password)
+        return check
 
     def done(self, check: PasswordCheck, verified: bool) -> User:
         """The user of a check that was made; AuthError when the password was wrong, or was changed meanwhile."""
-        user = check.user
-        if not verified or user.deleted or user.password != check.stored:
+        user, digest = check.user, self._digest(check.password)
+        self._under_way.pop((check.stored, digest), None)
+        if user is None or not verified or user.deleted or user.password != check.stored:
             raise AuthError(_REFUSED)
-        self._verified[user.id] = (check.stored, self._digest(check.password))
+        self._verified[user.id] = (check.stored, digest)
         return user
 
     def token(self, key: str) -> User:

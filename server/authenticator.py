@@ -1,7 +1,8 @@
 """Logins: slow checks off the loop, few at a time, and a brake for addresses that guess.
 
 A verified login that the engine remembers, and a token, cost nothing here. A password that must be hashed is hashed in
-a thread, while the connection's later requests wait, and nobody else's. Only failures count against an address: after
+a thread that gives way to the loop, while the connection's later requests wait, and nobody else's; connections that
+come with the same one meanwhile share the hash. Only failures count against an address: after
 `FREE_FAILURES` of them in short order each further attempt from there waits a little longer, up to `MAX_DELAY`.
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
@@ -42,8 +45,8 @@ class Authenticator:
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
         self._engine = engine
         self._loop = loop
-        # One processor stays with the loop.
-        self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix="password")
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 2, "password", _give_way)
+        self._under_way: dict[Callable[[], bool], list[tuple[str, Credentials, Done]]] = {}  # who waits for a check
         self._waiting = 0
         self.refused = 0
         """How many logins had a wrong password or token."""
@@ -91,33 +94,34 @@ class Authenticator:
             done(None, NodeError("too many logins are under way, try again later"))
             return False
         self._waiting += 1
+        waiting = self._under_way.get(result)
+        if waiting is not None:
+            waiting.append((address, credentials, done))
+            return True
+        self._under_way[result] = [(address, credentials, done)]
         future = self._loop.run_in_executor(self._pool, result)
-        future.add_done_callback(lambda checked: self._checked(address, credentials, result, checked, done))
+        future.add_done_callback(lambda checked: self._checked(result, checked))
         return True
 
-    def _checked(
-        self,
-        address: str,
-        credentials: Credentials,
-        check: Callable[[], bool],
-        checked: asyncio.Future[bool],
-        done: Done,
-    ) -> None:
-        self._waiting -= 1
+    def _checked(self, check: Callable[[], bool], checked: asyncio.Future[bool]) -> None:
+        waiting = self._under_way.pop(check)
+        self._waiting -= len(waiting)
         if checked.cancelled():
             return
         failure = checked.exception()
         if failure is not None:
             log.error("a password could not be checked", exc_info=failure)
-            done(None, InternalError("the password could not be checked"))
+            for _, _, done in waiting:
+                done(None, InternalError("the password could not be checked"))
             return
-        try:
-            user = self._engine.login_done(check, checked.result())
-        except EngineError as error:
-            self._failed(address, credentials, error)
-            done(None, error)
-            return
-        done(user, None)
+        for address, credentials, done in waiting:
+            try:
+                user = self._engine.login_done(check, checked.result())
+            except EngineError as error:
+                self._failed(address, credentials, error)
+                done(None, error)
+            else:
+                done(user, None)
 
     def _failed(self, address: str, credentials: Credentials, error: EngineError) -> None:
         if not isinstance(error, AuthError):
@@ -141,3 +145,9 @@ class Authenticator:
     def close(self) -> None:
         """Take no more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_way() -> None:
+    """Have this thread get the processor only when the others don't want it."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

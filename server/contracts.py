@@ -122,7 +122,7 @@ Login: TypeAlias = Any
 """A user at once, or a callable without arguments: the slow check of a password, to be run off the loop.
 
 The callable returns whether the password is right, touches nothing of the engine, and goes back to
-`Engine.login_done` with its answer.
+`Engine.login_done` with its answer. While it has not, the same login may give the same one again: it is run once.
 """
 
 
@@ -163,7 +163,7 @@ class Engine(Protocol):
     def run(self, caller: Any, scope: str, procedure: Any, arguments: Any) -> Outcome: ...
 
     def login(self, name: str, password: str) -> Login:
-        """Raises AuthError at once when there is nothing to check, such as for an unknown user."""
+        """May raise AuthError at once, when there is nothing to check."""
         ...
 
     def login_token(self, token: str) -> User:

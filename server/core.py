@@ -11,6 +11,7 @@ from engine.store import StoreError
 from server import native
 from server.authenticator import Authenticator
 from server.config import Config
+from server.connection import LOGIN
 from server.contracts import Answer, Committer, Engine, Hub, Outcome, Requests
 from server.forms import JSON_RPC
 from server.outbox import Outbox
@@ -173,6 +174,10 @@ class Core:
             connection, until = next(iter(self._early.items()))
             if until > now:
                 break
+            if connection.blocked & LOGIN:  # it has said who it is, and waits for us
+                del self._early[connection]
+                self._early[connection] = now + self.config.login_time
+                continue
             connection.disconnect(f"no login within {self.config.login_time:g} seconds")
             self._early.pop(connection, None)
         # One ring a round, so that the work is spread over the interval.
