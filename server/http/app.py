@@ -25,6 +25,7 @@ from server.http.api import Api, is_scope
 from server.http.connection import HttpConnection, HttpLimits
 from server.http.declaration import Handler, Operation, Reply, plain
 from server.http.openapi import document
+from server.http.streams import Streams
 
 __all__ = ["Http"]
 
@@ -54,6 +55,7 @@ class Http:
                 "openapi", "GET", ("/openapi.json",), "This description", self._openapi,
                 {200: Reply("An OpenAPI document", {"application/json": {"type": "object"}})},
             ),
+            Streams(lambda: self.core).operation(),
             self._api.operation(),
         ]  # fmt: skip
         self._document = document(self.operations, VERSION)

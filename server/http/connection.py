@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import weakref
 from email.utils import formatdate
 from time import time
 from typing import Any
@@ -36,8 +37,6 @@ class HttpLimits:
         self.request_time = request_time
         self.connections = connections
         self.state = ServerState()
-        self.streams = 0
-        """Connections that have become event streams, which are counted and bounded elsewhere."""
         self._second = 0
 
     def stamp(self) -> None:
@@ -54,24 +53,20 @@ class HttpConnection(H11Protocol):
     transport: asyncio.Transport
 
     def __init__(self, config: UvicornConfig, limits: HttpLimits, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(config, limits.state, {}, loop)
+        super().__init__(config, limits.state, {"connection": weakref.proxy(self)}, loop)
         self._limits = limits
         self._arriving: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
-        if len(self.connections) - self._limits.streams > self._limits.connections:
+        if len(self.connections) > self._limits.connections:
             self.transport.abort()
             return
         self._arrives()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._arriving, self._reading):
-            if timer is not None:
-                timer.cancel()
-        self._arriving = self._reading = None
-        self._unset_keepalive_if_required()
+        self._stop_timers()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -97,6 +92,25 @@ class HttpConnection(H11Protocol):
     def _arrives(self) -> None:
         if self._arriving is None and not self.transport.is_closing():
             self._arriving = self.loop.call_later(self._limits.request_time + GRACE, self.transport.abort)
+
+    def _stop_timers(self) -> None:
+        for timer in (self._arriving, self._reading):
+            if timer is not None:
+                timer.cancel()
+        self._arriving = self._reading = None
+        self._unset_keepalive_if_required()
+
+    def hand_over(self) -> asyncio.Transport | None:
+        """Give the transport away, for another protocol to answer the request under way. None when it is closed."""
+        transport = self.transport
+        if self.cycle.disconnected or transport.is_closing():
+            return None
+        self._stop_timers()
+        self.connections.discard(self)
+        self.flow.resume_reading()
+        self.cycle.disconnected = True  # for this protocol
+        self.cycle.message_event.set()
+        return transport
 
     def pause_writing(self) -> None:
         super().pause_writing()

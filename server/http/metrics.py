@@ -123,14 +123,16 @@ def _watching(core: Core) -> Iterator[Metric]:
 
 
 def _connections(core: Core, http: int) -> Iterator[Metric]:
-    kinds = {"tcp": 0, "websocket": 0, "http": http}
+    kinds = {"tcp": 0, "websocket": 0, "http": http, "events": 0}
     for connection in core.connections:
         kinds[connection.kind] += 1
     by_kind = GaugeMetricFamily(f"{PREFIX}connections", "Open connections, by what they speak.", labels=["kind"])
     yield _labelled(by_kind, "kind", {kind: float(count) for kind, count in kinds.items()})
-    yield _gauge("sessions", "Connections over TCP and WebSocket that have logged in.", len(core.sessions))
+    yield _gauge(
+        "sessions", "Connections that have logged in, those of single HTTP requests aside.", len(core.sessions)
+    )
     yield _counter("received_bytes", "Bytes that came in over TCP and WebSocket.", core.received)
-    yield _counter("sent_bytes", "Bytes that went out over TCP and WebSocket.", core.sent)
+    yield _counter("sent_bytes", "Bytes that went out over TCP and WebSocket, and in event streams.", core.sent)
     yield _gauge(
         "unsent_bytes", "Bytes that wait for slow readers.", sum(connection.unsent for connection in core.connections)
     )

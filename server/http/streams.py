@@ -1,0 +1,308 @@
+"""Server-sent events: `GET /events` answers with a stream of what is watched (HTML Standard, section 9.2).
+
+A stream is a connection like those of TCP and WebSocket, with a form of its own: when its request has been accepted,
+it takes the transport over from HTTP, and ends with it. So events are encoded once for all streams, leave with one
+write a turn, and what waits for a slow reader is bounded.
+
+The promise: the id that a client has last seen names a change of which it has all events, and of all changes before.
+Tests: tests/http/test_streams.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from engine.errors import AuthError, BadDataError, EngineError, LookupFailed, NodeError
+from server import native
+from server.connection import CLOSED, HIGH_WATER
+from server.contracts import Answer, Form, Tree
+from server.core import Core
+from server.forms import EVENT_METHODS, farewell
+from server.http.api import error_reply
+from server.http.declaration import Operation, Parameter, Reply, plain
+from server.http.login import CHALLENGE, credentials_of, login
+from server.jsonvalues import encode
+from server.session import Session, internal_error
+
+__all__ = ["EVENT_STREAM", "EventStream", "Streams"]
+
+RETRY = 2000
+"""Milliseconds after which a browser connects again."""
+
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\n"
+    b"Content-Type: text/event-stream\r\n"
+    b"Cache-Control: no-store\r\n"
+    b"Connection: close\r\n"
+    b"X-Content-Type-Options: nosniff\r\n"
+    b"X-Accel-Buffering: no\r\n"
+    # Pages of any origin may read a stream whose token they know. With the star, browsers let none read one that was
+    # opened by credentials which they keep.
+    b"Access-Control-Allow-Origin: *\r\n"
+    b"\r\n"
+    b"retry: %d\n\n" % RETRY
+)
+
+
+class Frame(bytes):
+    """An event without the empty line that ends it, since an id may have to come before that line.
+
+    `change` is the id of the change that it belongs to; None where it has none.
+    """
+
+    change: int | None
+
+    def __new__(cls, text: bytes, change: int | None = None) -> Frame:
+        frame = super().__new__(cls, text)
+        frame.change = change
+        return frame
+
+
+class _EventStream:
+    """The form of server-sent events: the method of JSON-RPC as the event's name, its parameters as data."""
+
+    def event(self, kind: int, data: Tree) -> bytes:
+        return Frame(f"event: {EVENT_METHODS[kind]}\ndata: {encode(data)}\n".encode(), _change_of(data))
+
+
+def _change_of(data: Tree) -> int | None:
+    if isinstance(data, dict):
+        for key in ("change", "event"):  # the latter is a name in events of rooms
+            if type(change := data.get(key)) is int:
+                return change
+    return None
+
+
+EVENT_STREAM: Form = _EventStream()
+
+
+def numbered(frames: list[bytes]) -> Iterator[bytes]:
+    """Complete events of frames that leave together. The last one of each change has the change's id.
+
+    What has no change of its own belongs to the one before it. An empty frame only says up to which change all is told.
+    """
+    change: int | None = None
+    waiting: bytes | None = None
+    for frame in frames:
+        own = getattr(frame, "change", None)
+        if waiting is not None and not frame:  # a mark, whose id the event before it can have
+            change = own
+            continue
+        if waiting is not None:
+            yield _complete(waiting, None if own is None or own == change else change)
+        if own is not None:
+            change = own
+        waiting = frame
+    if waiting is not None:
+        yield _complete(waiting, change)
+
+
+def _complete(frame: bytes, event_id: int | None) -> bytes:
+    return frame + b"\n" if event_id is None else b"%bid: %d\n\n" % (frame, event_id)
+
+
+def _nothing_asked(session: Session, requests: Iterator[Any]) -> None:
+    raise AssertionError("nothing is asked on a stream")
+
+
+class EventStream(Session):
+    """One stream: what the hub says to it goes out, what comes in is thrown away."""
+
+    __slots__ = ()
+    kind = "events"
+
+    def __init__(self, core: Core, user: Any) -> None:
+        super().__init__(core, EVENT_STREAM, _nothing_asked, native.package)
+        self.user = user
+
+    def begin(self, transport: asyncio.Transport) -> None:
+        """Take over a connection whose request has been read."""
+        self.transport = transport
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self.address = str(peer[0])
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        transport.set_protocol(self)
+        transport.write(_HEAD)
+        self.core.look_after(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Nothing is expected."""
+
+    def flush(self) -> None:
+        if self.out:
+            self.out[:] = [b"".join(numbered(self.out))]
+            super().flush()
+
+    def mark(self) -> None:
+        """Tell up to which change the client has everything, once that is so."""
+        self.core.outbox.say(self, Frame(b"", self.core.engine.last_change))
+
+    def look(self) -> None:
+        """A sign of life, so that proxies keep a silent stream open; it also renews the id."""
+        if not self.closed:
+            self.out.append(Frame(b": still there\n"))
+            self.core.outbox.touch(self)
+            self.mark()
+
+    def goodbye(self, reason: str, code: int, told: bool = False) -> bytes:
+        return b"" if told else farewell(self.form, reason) + b"\n"
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+class _HandedOver(Response):
+    """The response of a request whose connection belongs to a stream now."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Nothing: the head is written."""
+
+
+class Streams:
+    """`core` gives what the server's connections share; None while it starts."""
+
+    def __init__(self, core: Callable[[], Core | None]) -> None:
+        self._core = core
+
+    async def serve(self, request: Request) -> Response:
+        """Begin a stream, or say why not."""
+        core = self._core()
+        if core is None or core.status != "READY":
+            # A browser comes again when a connection fails, but never after a reply that is no stream.
+            request.scope["state"]["connection"].transport.abort()
+            return _HandedOver()
+        try:
+            asked = _Asked(request)
+            user = await login(core, request, asked.credentials)
+            return self._begin(core, request, user, asked)
+        except AuthError:
+            return plain(401, "UNAUTHORIZED", CHALLENGE)
+        except EngineError as error:
+            return error_reply(error)
+        except Exception:
+            return error_reply(internal_error())
+
+    @staticmethod
+    def _begin(core: Core, request: Request, user: Any, asked: _Asked) -> Response:
+        stream = EventStream(core, user)
+        if not core.opened(stream):
+            raise NodeError("there are too many connections, try again later")
+        core.logged_in(stream)
+        try:
+            answers = asked.subscribe(stream)
+        except BaseException:
+            core.lost(stream)
+            raise
+        transport = request.scope["state"]["connection"].hand_over()
+        if transport is None:  # the client is gone
+            stream.blocked |= CLOSED
+            core.lost(stream)
+            return _HandedOver()
+        stream.begin(transport)
+        for answer in answers:
+            core.follow_up(answer)
+        stream.mark()
+        return _HandedOver()
+
+    def operation(self) -> Operation:
+        """The declaration."""
+        return Operation(
+            "events",
+            "GET",
+            ("/events",),
+            "Stream what is watched, as server-sent events",
+            self.serve,
+            {
+                200: Reply(
+                    "Events: their name is that of the protocol's event, their data its body in JSON, and their id "
+                    "that of the last change of which all has been told",
+                    {"text/event-stream": {"type": "string"}},
+                ),
+                400: Reply("A message and (-53) or (-60): the parameters can't be understood"),
+                401: Reply("`UNAUTHORIZED`: the login is missing or wrong"),
+                403: Reply("A message and (-55): the user has not the right"),
+                404: Reply("A message and (-54): the collection or room is not there"),
+                503: Reply("A message and (-51): there are too many connections"),
+            },
+            "Without `thing` and `room` there is nothing to stream. A stream ends when the server stops, or when its "
+            "reader is too slow.",
+            _PARAMETERS,
+            login=True,
+        )
+
+
+_PARAMETERS = (
+    Parameter("scope", "The collection", {"type": "string"}, required=True, example="//stuff"),
+    Parameter(
+        "thing",
+        "Ids of things to watch; may be repeated",
+        {"type": "array", "items": {"type": "integer", "minimum": 0}},
+    ),
+    Parameter("room", "Ids or names of rooms to join; may be repeated", {"type": "array", "items": {"type": "string"}}),
+    Parameter("token", "A token, for who can't set a header, as browsers can't here", {"type": "string"}),
+    Parameter("Last-Event-ID", "The last id that came", {"type": "string"}, "header"),
+)
+
+_NAMES = frozenset(parameter.name for parameter in _PARAMETERS if parameter.where == "query")
+
+MAX_PARAMETERS = 1000
+
+
+class _Asked:
+    """What a request asks for. Raises BadDataError when its parameters can't be understood."""
+
+    def __init__(self, request: Request) -> None:
+        values: dict[str, list[str]] = {name: [] for name in _NAMES}
+        try:
+            pairs = parse_qsl(
+                request.scope["query_string"].decode("ascii"),
+                keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_PARAMETERS,
+            )  # fmt: skip
+        except ValueError:
+            raise BadDataError("a stream is asked for by parameters such as /events?scope=//stuff&thing=1") from None
+        for name, value in pairs:
+            if name not in _NAMES:
+                raise BadDataError(f"there is no parameter {name[:80]!r}; there are {', '.join(sorted(_NAMES))}")
+            values[name].append(value)
+        if len(values["scope"]) != 1 or len(values["token"]) > 1:
+            raise BadDataError("a stream has one scope, and at most one token")
+        if not values["thing"] and not values["room"]:
+            raise BadDataError("a stream needs a thing to watch or a room to join")
+        self.scope = values["scope"][0]
+        self.things = [_id(text) for text in values["thing"]]
+        self.rooms: list[int | str] = [int(text) if _is_id(text) else text for text in values["room"]]
+        self.credentials = credentials_of(request.headers.get("authorization", ""))
+        if self.credentials is None and values["token"]:
+            # In a query string a plus sign stands for a space, which no token has; tokens have plus signs.
+            self.credentials = values["token"][0].replace(" ", "+")
+
+    def subscribe(self, stream: EventStream) -> list[Answer]:
+        """Subscribe to all of it, or raise an EngineError; what is to be said follows."""
+        requests, answers = stream.core.requests, []
+        if self.rooms:
+            joined = requests.join(stream, self.scope, self.rooms)
+            for asked, found in zip(self.rooms, cast("list[int | None]", joined.value), strict=True):
+                if found is None:
+                    raise LookupFailed(f"there is no room {str(asked)[:80]} in {self.scope[:80]}")
+            answers.append(joined)
+        if self.things:
+            answers.append(requests.watch(stream, self.scope, self.things))
+        return answers
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _id(text: str) -> int:
+    if not _is_id(text):
+        raise BadDataError(f"the id of a thing is a number, not {text[:80]!r}")
+    return int(text)
