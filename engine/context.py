@@ -56,6 +56,7 @@ class Context:
     sorting: bool = False  # a closure that sorts is running
     by_request: bool = False  # it is a procedure run by a request, a future or a task
     is_future: bool = False  # it is a future, which leaves loose things to its query
+    held_back: bool = False  # by `nse`, from turning into a change
     loose: list[weakref.ref[Thing]] | None = None  # unstored things that may hold themselves
 
     def __init__(self, engine: Engine, scope: Scope, caller: Caller, root: Thing | None) -> None:
@@ -101,9 +102,18 @@ class Context:
         if container.lock:
             raise OperationError("it can't be changed while it is in use")
 
+    def hold_back(self) -> None:
+        """`nse`: from here on, nothing turns the query into a change."""
+        self.held_back = True
+
     def become_change(self) -> None:
-        """From here on the query is a change, if it wasn't; ForbiddenError when its user may make none."""
+        """From here on the query is a change, if it wasn't. OperationError after `nse`, ForbiddenError when its user
+        may make none."""
         if self.change is None:
+            if self.held_back:
+                raise OperationError(
+                    "a stored value can only be changed by a query that is a change, which nse forbids"
+                )
             assert self.caller.user is not None
             require(self.caller.user, self.scope, CHANGE)
             self.change = self.engine.begin_change(self.scope)

@@ -349,7 +349,7 @@ class Engine:
         if ctx.futures is not None:
             self.run_futures(ctx, outcome)
         self.executing += 1
-        self.count(self.timer() - began, outcome.error is not None, outcome.change is not None)
+        self.count(self.timer() - began, outcome.error is not None)
         return outcome
 
     def run_futures(
@@ -430,7 +430,7 @@ class Engine:
         self.executing += 1
         return outcome
 
-    def count(self, seconds: float, failed: bool, changed: bool) -> None:
+    def count(self, seconds: float, failed: bool) -> None:
         """Count a query that took so long."""
         counters = self.counters
         counters.queries += 1
@@ -441,11 +441,6 @@ class Engine:
             counters.longest_query = seconds
         if failed:
             counters.queries_failed += 1
-        if changed:
-            counters.changes_committed += 1
-            counters.change_total += seconds
-            if seconds > counters.longest_change:
-                counters.longest_change = seconds
 
     # --- durability --------------------------------------------------------------------------------------------------
 
@@ -485,7 +480,7 @@ class Engine:
     def begin_change(self, scope: Scope) -> Change:
         """Start a change: it has the next id."""
         self.last_change += 1
-        change = Change(self.last_change, scope.id, self.next_id, self.clock())
+        change = Change(self.last_change, scope.id, self.next_id, self.clock(), self.timer())
         scope.change = change
         return change
 
@@ -502,6 +497,11 @@ class Engine:
         change.packed = self._packer.pack(
             (change.id, change.scope, change.at, change.next_id, change.mutations, self.gone)
         )
+        counters, seconds = self.counters, self.timer() - change.began
+        counters.changes_committed += 1
+        counters.change_total += seconds
+        if seconds > counters.longest_change:
+            counters.longest_change = seconds
 
     def note_for_node(self, job: Job) -> Outcome:
         """Log what the process around the engine did to what the node keeps; the outcome is to be announced."""

@@ -277,8 +277,12 @@ class Calls(Statements):
     # --- functions with rules of their own ---------------------------------------------------------------------------
 
     def special_value(self, node: n.Call) -> ast.expr:
-        """`nse` and `wse`: their work is done by the analysis."""
-        return self.expression(node.arguments[0]) if node.arguments else NIL
+        """`wse`, whose work is done by the analysis, and `nse`, which also holds back what the analysis can't see."""
+        if node.name == "wse":
+            return self.expression(node.arguments[0]) if node.arguments else NIL
+        values = [lambda argument=argument: self.expression(argument) for argument in node.arguments]  # type: ignore[misc]
+        held, *value = self.in_order([lambda: py_method(CTX, "hold_back"), *values])
+        return ast.BoolOp(ast.Or(), [held, *value]) if value else held
 
     def special_try(self, node: n.Call) -> ast.expr:
         if self.blocks >= MAX_BLOCKS:

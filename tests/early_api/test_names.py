@@ -295,3 +295,22 @@ def test_an_early_name_makes_a_change_where_it_changes_something(
     value_of(outcome(".a = 1; nil"))
     found = outcome(f"{code}; nil", caller=As(engine.users["iris"]))
     assert (found.error is not None and found.error.code == FORBIDDEN) is changes
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("nse(); .rename('a', 'b')", OPERATION),
+        ("nse(.unset('a'))", OPERATION),
+        ("nse(); x = root(); x.unset('a')", OPERATION),
+        ("if (true) nse(); x = root(); x.emit('e')", OPERATION),
+        ("nse(); wse(); .rename('a', 'b')", None),
+        ("nse(); x = {a: 1}; x.rename('a', 'b')", None),
+        ("nse(.unset('none'))", None),
+    ],
+)
+def test_nse_holds_them_back(outcome: Ask, code: str, error: int | None) -> None:
+    value_of(outcome(".a = 1"))
+    found = outcome(code)
+    assert (None if found.error is None else found.error.code) == error
+    assert (found.change is None) is ("wse" not in code)

@@ -1,0 +1,59 @@
+"""What the node counts, and how much it logs (spec/admin-and-protocol.md, section 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.engine import Engine, Outcome
+
+Ask = Callable[..., Outcome]
+
+
+def counted(outcome: Ask) -> dict[str, Any]:
+    found: dict[str, Any] = outcome("counters()", scope="@n").value
+    return found
+
+
+def test_all_changes_are_counted(engine: Engine, outcome: Ask) -> None:
+    outcome("reset_counters()", scope="@n")
+    outcome(".n = 0; nil")
+    outcome("future(|| .n += 1)")
+    outcome("future(|| 1)")
+    outcome("task(datetime(), || .n += 1); nil")
+    assert counted(outcome)["changes_committed"] == 3
+    for due in engine.due_tasks():
+        engine.run_task(*due)
+    found = counted(outcome)
+    assert (found["changes_committed"], found["tasks_success"], found["tasks_with_error"]) == (4, 1, 0)
+    assert 0 < found["average_change_duration"] <= found["longest_change_duration"]
+    outcome("task(datetime(), || 1 / 0); nil")
+    for due in engine.due_tasks():
+        engine.run_task(*due)
+    assert counted(outcome)["tasks_with_error"] == 1
+
+
+def test_queries_are_counted_with_those_that_are_refused(engine: Engine, outcome: Ask) -> None:
+    outcome("reset_counters()", scope="@n")
+    outcome("1")
+    outcome("1 / 0")
+    outcome("1 +")
+    outcome("1", scope="//none")
+    found = counted(outcome)
+    assert (found["queries_success"], found["queries_with_error"]) == (2, 3)  # the reset, and `1`
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [
+        ("DEBUG", "DEBUG"), ("INFO", "INFO"), ("WARNING", "WARNING"), ("ERROR", "ERROR"), ("CRITICAL", "CRITICAL"),
+        ("-1", "DEBUG"), ("5", "CRITICAL"), ("2", "WARNING"),
+    ],
+)  # fmt: skip
+def test_levels_of_the_log(outcome: Ask, level: str, name: str) -> None:
+    assert outcome(f"set_log_level({level})", scope="@n").value is None
+    assert outcome("node_info().load().log_level", scope="@n").value == name
+    for scope in ("//stuff", "@t", "@n"):
+        assert outcome("[DEBUG, INFO, WARNING, ERROR, CRITICAL]", scope=scope).value == [0, 1, 2, 3, 4]
