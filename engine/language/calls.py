@@ -280,7 +280,7 @@ class Calls(Statements):
         """`wse`, whose work is done by the analysis, and `nse`, which also holds back what the analysis can't see."""
         if node.name == "wse":
             return self.expression(node.arguments[0]) if node.arguments else NIL
-        values = [lambda argument=argument: self.expression(argument) for argument in node.arguments]  # type: ignore[misc]
+        values = [lambda argument=argument: self.expression(argument) for argument in node.arguments]
         held, *value = self.in_order([lambda: py_method(CTX, "hold_back"), *values])
         return ast.BoolOp(ast.Or(), [held, *value]) if value else held
 
