@@ -60,12 +60,13 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.http = free_port()
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, port: int | None = None) -> None:
         """Start it, on another WebSocket port if asked, and wait until it says that it is ready."""
         self.serving = port or self.port
-        ports = {"--tcp-port": free_port(), "--ws-port": self.serving, "--http-port": free_port()}
+        ports = {"--tcp-port": free_port(), "--ws-port": self.serving, "--http-port": self.http}
         arguments = [str(part) for pair in ports.items() for part in pair]
         log = self.folder.with_suffix(".log")
         with log.open("a") as errors:
