@@ -36,8 +36,10 @@ from engine.futures import Unfinished, run_futures, value_of
 from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
 from engine.language.cache import QueryCache
+from engine.language.formatter import parse_closure
+from engine.language.passwords import passwords_in, texts
 from engine.limits import MAX_RESULT_BYTES
-from engine.login import Logins, hash_password, verify_password
+from engine.login import HashFirst, Logins, hash_password, verify_password
 from engine.quota import check_sent
 from engine.replay import Replay
 from engine.result import result
@@ -260,7 +262,7 @@ class Engine:
     # --- requests ----------------------------------------------------------------------------------------------------
 
     def query(self, caller: Caller, scope: str, code: Any, variables: Any = None) -> Outcome:
-        """Run a query in a scope for a caller; never raises."""
+        """Run a query in a scope for a caller; raises nothing but HashFirst, and that only for one with `hashes`."""
         self.executing += 1
         try:
             user = caller.user
@@ -279,6 +281,8 @@ class Engine:
             compiled = self.cache.get(where.kind, code)
             if compiled.changes:
                 require(user, where, CHANGE)
+                if compiled.passwords:
+                    self._hash_first(caller, texts(compiled.passwords, frame))
         except EngineError as error:
             self.executing += 1
             self.counters.queries += 1
@@ -287,7 +291,8 @@ class Engine:
         return self.execute(where, caller, compiled.run, frame, compiled.changes, code=code)
 
     def run(self, caller: Caller, scope: str, procedure: Any, arguments: Any = None) -> Outcome:
-        """Run a procedure for a caller: `arguments` is a list (by position), a map (by name) or None; never raises."""
+        """Run a procedure for a caller: `arguments` is a list (by position), a map (by name) or None; raises
+        what `query` does."""
         self.executing += 1
         try:
             user = caller.user
@@ -312,6 +317,10 @@ class Engine:
             changes = found.closure.code.has_effects
             if changes:
                 require(user, where, CHANGE)
+                if where is self.server:
+                    code = found.closure.code
+                    passwords = passwords_in(code.source, (parse_closure(code.source),))
+                    self._hash_first(caller, texts(passwords, dict(zip(code.params, values, strict=False))))
         except EngineError as error:
             self.executing += 1
             self.counters.queries += 1
@@ -325,6 +334,13 @@ class Engine:
             return closure.call(ctx, *arguments)
 
         return self.execute(where, caller, call, {}, changes, by_request=True)
+
+    def _hash_first(self, caller: Caller, passwords: set[str]) -> None:
+        """Raise HashFirst when the caller wants to hash passwords elsewhere, and has not done so."""
+        hashes = getattr(caller, "hashes", None)
+        if hashes is not None and not passwords <= hashes.keys():
+            self.executing += 1
+            raise HashFirst(passwords)
 
     def execute(
         self,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from engine.users import User
 
-__all__ = ["Logins", "PasswordCheck", "hash_password", "token_digest", "verify_password"]
+__all__ = ["HashFirst", "Logins", "PasswordCheck", "hash_password", "token_digest", "verify_password"]
 
 _N, _R, _P = 2**14, 8, 1
 _SALT_BYTES = 16
@@ -50,6 +50,19 @@ def token_digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
+class HashFirst(Exception):
+    """A request has not begun: it is going to set these passwords, and its caller can have them hashed in another
+    thread. It may be made again once `caller.hashes` has them."""
+
+    def __init__(self, passwords: set[str]) -> None:
+        super().__init__()
+        self.passwords = passwords
+
+    def __call__(self) -> dict[str, bytes]:
+        """Hash them. Slow; touches nothing else."""
+        return {password: hash_password(password) for password in self.passwords}
+
+
 class PasswordCheck:
     """A check of a password that is still to be made: call it, in any thread, then `Logins.done` on the engine's."""
 
@@ -71,7 +84,7 @@ class Logins:
         self.engine = engine
         self._key = secrets.token_bytes(32)
         self._verified: dict[int, tuple[bytes, bytes]] = {}  # user id -> stored hash, digest of the password
-        self._under_way: dict[tuple[bytes, bytes], PasswordCheck] = {}  # by stored hash and digest of the password
+        self._under_way: dict[tuple[int, bytes, bytes], PasswordCheck] = {}  # by user id, stored hash, digest
         self._decoy = bytes((_N.bit_length() - 1, _R, _P)) + secrets.token_bytes(_SALT_BYTES + 32)
 
     def _digest(self, password: str) -> bytes:
@@ -87,7 +100,7 @@ class Logins:
         known = self._verified.get(user.id)
         if known is not None and known[0] == user.password and hmac.compare_digest(known[1], digest):
             return user
-        key = user.password, digest
+        key = user.id, user.password, digest
         check = self._under_way.get(key)
         if check is None:
             check = self._under_way[key] = PasswordCheck(user, password, user.password)
@@ -96,7 +109,8 @@ class Logins:
     def done(self, check: PasswordCheck, verified: bool) -> User:
         """The user of a check that was made; AuthError when the password was wrong, or was changed meanwhile."""
         user, digest = check.user, self._digest(check.password)
-        self._under_way.pop((check.stored, digest), None)
+        if user is not None:
+            self._under_way.pop((user.id, check.stored, digest), None)
         if user is None or not verified or user.deleted or user.password != check.stored:
             raise AuthError(_REFUSED)
         self._verified[user.id] = (check.stored, digest)

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 from engine.errors import AuthError, EngineError, InternalError, NodeError
+from engine.login import HashFirst
 from server.contracts import Engine
 
 __all__ = ["Authenticator", "Credentials"]
@@ -122,6 +123,19 @@ class Authenticator:
                 done(None, error)
             else:
                 done(user, None)
+
+    def hash_first(self, passwords: HashFirst, done: Callable[[dict[str, bytes]], None]) -> None:
+        """Hash the passwords that a request is going to set, and call `done` with them, none if that failed."""
+
+        def hashed(future: asyncio.Future[dict[str, bytes]]) -> None:
+            if future.cancelled():
+                return
+            failure = future.exception()
+            if failure is not None:
+                log.error("a password could not be hashed", exc_info=failure)
+            done({} if failure is not None else future.result())
+
+        self._loop.run_in_executor(self._pool, passwords).add_done_callback(hashed)
 
     def _failed(self, address: str, credentials: Credentials, error: EngineError) -> None:
         if not isinstance(error, AuthError):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from engine.errors import BadDataError, EngineError
+from engine.login import HashFirst
 from server.contracts import Answer, Outcome
 from server.forms import text_frame
 from server.jsonvalues import encode
@@ -18,7 +19,11 @@ __all__ = ["METHODS", "serve"]
 def serve(session: Session, calls: Iterator[Call]) -> None:
     """Serve calls in order (`Session.speak`)."""
     for call in calls:
-        _serve(session, call)
+        try:
+            _serve(session, call)
+        except HashFirst as passwords:
+            session.hash_first(passwords, (call, *calls))
+            return
         if session.rest():
             session.keep(calls)
             return
@@ -36,6 +41,8 @@ def _serve(session: Session, call: Call) -> None:
                 return
             except (EngineError, RpcError) as refused:
                 error = refused
+            except HashFirst:
+                raise
             except Exception:
                 error = internal_error()
         else:

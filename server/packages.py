@@ -12,6 +12,7 @@ from typing import Any
 from msgpack import ExtraData, Timestamp, Unpacker, unpackb
 
 from engine.errors import BadDataError, EngineError, TypeFailed
+from engine.login import HashFirst
 from server.contracts import Answer
 from server.forms import pack
 from server.native import (
@@ -170,6 +171,9 @@ def serve(session: Session, packages: Iterator[Package]) -> None:
                     outbox.say(session, frame)
             except EngineError as error:
                 outbox.say(session, frame_of(package_id, ERROR, _error(error)))
+            except HashFirst as passwords:
+                session.hash_first(passwords, ((package_id, kind, data), *packages))
+                break
             except Exception:
                 outbox.say(session, frame_of(package_id, ERROR, _error(internal_error())))
         else:

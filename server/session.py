@@ -8,20 +8,22 @@ so that what waits is bounded by one read.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from time import monotonic
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine.errors import AuthError, EngineError, InternalError
 from server.connection import DISK, LOGIN, TURN, Connection, log
 
 if TYPE_CHECKING:
+    from engine.login import HashFirst
     from server.authenticator import Credentials
     from server.contracts import Form
     from server.core import Core
 
-__all__ = ["PackageFrame", "Session", "Speak", "internal_error", "log_in_first", "untraced"]
+__all__ = ["NO_HASHES", "PackageFrame", "Session", "Speak", "internal_error", "log_in_first", "untraced"]
 
 Speak: TypeAlias = Callable[["Session", "Iterator[Any]"], None]
 """Serves requests until there are no more or `Session.rest` says so; what is left then goes to `Session.keep`."""
@@ -38,6 +40,10 @@ TURN_TIME = 0.01
 
 TURN_BYTES = 1 << 20
 """Bytes of replies after which it does."""
+
+
+NO_HASHES: Mapping[str, bytes] = MappingProxyType({})
+"""Of a caller who wants to know the passwords that a request sets beforehand, and has been told of none."""
 
 
 def log_in_first() -> AuthError:
@@ -59,7 +65,7 @@ def internal_error() -> EngineError:
 class Session(Connection):
     """The requests of one connection."""
 
-    __slots__ = ("_backlog", "_turn_ends", "allowance", "package", "said", "speak", "user")
+    __slots__ = ("_backlog", "_turn_ends", "allowance", "hashes", "package", "said", "speak", "user")
 
     def __init__(self, core: Core, form: Form, speak: Speak, package: PackageFrame) -> None:
         super().__init__(core, form)
@@ -72,6 +78,8 @@ class Session(Connection):
         self.allowance = core.config.max_requests_before_login
         self.said = 0
         """Bytes of replies in this turn."""
+        self.hashes: Mapping[str, bytes] | None = NO_HASHES
+        """Those of passwords that the next request sets."""
         self._turn_ends = 0.0
         self._backlog: deque[Any] | None = None
 
@@ -147,6 +155,18 @@ class Session(Connection):
 
         if self.core.authenticator.login(self.address, credentials, done):
             self.block(LOGIN)
+
+    def hash_first(self, passwords: HashFirst, requests: Iterable[Any]) -> None:
+        """Serve requests, the first of which sets passwords, once these are hashed."""
+
+        def done(hashes: dict[str, bytes]) -> None:
+            self.hashes = hashes or None  # None: hashed where they are set
+            self.unblock(LOGIN)
+            self.hashes = NO_HASHES
+
+        self.keep(requests)
+        self.block(LOGIN)
+        self.core.authenticator.hash_first(passwords, done)
 
     def on_login(self) -> None:
         """A user has logged in: limits may be wider from now on."""

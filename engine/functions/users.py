@@ -220,8 +220,14 @@ def set_password(ctx: Context, name: str, password: Thunk) -> None:
     text = lazy("set_password", 1, password)
     if text is not None and not _password.match(text):
         raise ValueFailed("a password has 1 to 127 printable ASCII characters")
-    user.password = None if text is None else hash_password(text)
+    user.password = None if text is None else _hashed(ctx, text)
     ctx.record(0, {"set_password": {"id": user.id, "password": user.password}})
+
+
+def _hashed(ctx: Context, password: str) -> bytes:
+    """The hash of a password: one that the caller has prepared (`HashFirst`), for one user only, as it has a salt."""
+    prepared: dict[str, bytes] | None = getattr(ctx.caller, "hashes", None)
+    return prepared.pop(password) if prepared and password in prepared else hash_password(password)
 
 
 @function(

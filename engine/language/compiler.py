@@ -27,6 +27,7 @@ from engine.language.expressions import Expressions
 from engine.language.lookahead import assigned_names, is_leaf
 from engine.language.operators import BINARY, UNARY
 from engine.language.parser import parse
+from engine.language.passwords import passwords_in
 from engine.language.python_ast import CTX, FRAME, LOAD, NIL, STORE, locate, py_assign, py_const, py_method, py_name
 from engine.values.closure import ClosureCode
 from engine.values.error import Error
@@ -65,11 +66,13 @@ GLOBALS: dict[str, Any] = {
 
 @dataclass(slots=True)
 class Compiled:
-    """A query, ready to run: `run(ctx, variables)`; `changes`: does it need a change?"""
+    """A query, ready to run: `run(ctx, variables)`; `changes`: does it need a change? `passwords` are those that it
+    hashes, as far as that shows."""
 
     run: Callable[[Context, dict[str, Value]], Value]
     changes: bool
     size: int
+    passwords: tuple[n.Node, ...] = ()
 
 
 class BreakSignal(Exception):
@@ -92,7 +95,8 @@ def compile_query(text: str, scope: str) -> Compiled:
     function = _Function(unit, "query", None)
     function.compile_body(n.Block(query.statements) if query.statements else n.Constant(None))
     run, *_ = unit.finish()
-    return Compiled(run, changes, 600 + 24 * len(text))
+    passwords = passwords_in(text, query.statements) if scope == "T" else ()
+    return Compiled(run, changes, 600 + 24 * len(text), passwords)
 
 
 def compile_closure(source: str, scope: str = "C") -> ClosureCode:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from engine.effects import Log
 from engine.errors import AuthError, BadDataError, EngineError, ValueFailed
+from engine.login import HashFirst
 from engine.scopes import parse_scope
 from server.contracts import Outcome
 from server.core import Core
@@ -102,7 +103,8 @@ class Api:
             return plain(503, "SERVICE UNAVAILABLE")
         self.under_way += 1
         try:
-            return await _execute(core, media, lambda: execute(core, HttpCaller(user), path))
+            caller = HttpCaller(user)
+            return await _execute(core, media, caller, lambda: execute(core, caller, path))
         finally:
             self.under_way -= 1
 
@@ -149,10 +151,14 @@ def _requested(value: Any) -> Callable[[Core, HttpCaller, str], Outcome]:
     raise BadDataError('the type of a request is "query" or "run"')
 
 
-async def _execute(core: Core, media: str, execute: Callable[[], Outcome]) -> Response:
+async def _execute(core: Core, media: str, caller: HttpCaller, execute: Callable[[], Outcome]) -> Response:
     """Execute a request and give its reply, once it may be told."""
     try:
-        outcome = execute()
+        try:
+            outcome = execute()
+        except HashFirst as passwords:
+            caller.hashes = await _hashed(core, passwords)
+            outcome = execute()
     except Exception:
         return error_reply(internal_error())
     reply = _reply(media, outcome)
@@ -174,6 +180,13 @@ def _reply(media: str, outcome: Outcome) -> Response:
         except EngineError as failure:
             error = failure
     return error_reply(error)
+
+
+async def _hashed(core: Core, passwords: HashFirst) -> dict[str, bytes] | None:
+    """The hashes of passwords that a request sets; None when they are to be made where they are set."""
+    hashes: asyncio.Future[dict[str, bytes]] = asyncio.get_running_loop().create_future()
+    core.authenticator.hash_first(passwords, lambda made: None if hashes.done() else hashes.set_result(made))
+    return await hashes or None
 
 
 async def _called_back(register: Callable[[Callable[[], None]], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from base64 import b64decode
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from engine.errors import AuthError
 from server.authenticator import Credentials
 from server.core import Core
+from server.session import NO_HASHES
 
 __all__ = ["CHALLENGE", "HttpCaller", "credentials_of", "login"]
 
@@ -22,11 +24,12 @@ CHALLENGE = {"www-authenticate": 'Basic realm="livethings", charset="UTF-8"'}
 class HttpCaller:
     """The engine's caller: a user who can't be told events."""
 
-    __slots__ = ("user",)
+    __slots__ = ("hashes", "user")
     subscriber = None
 
     def __init__(self, user: Any) -> None:
         self.user = user
+        self.hashes: Mapping[str, bytes] | None = NO_HASHES
 
 
 def credentials_of(header: str) -> Credentials | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect as connect_websocket
 
 from engine.engine import Engine
 from engine.errors import AuthError
-from engine.login import PasswordCheck, hash_password, verify_password
+from engine.login import HashFirst, PasswordCheck, hash_password, verify_password
 from engine.users import User
 from server.native import AUTH, DATA, ERROR, OK, QUERY
+from tests.conftest import Admin
 from tests.server.fakes import Client, bytes_of, within
 from tests.server.test_serve import Server, Start, start  # noqa: F401  (a fixture)
 
@@ -143,3 +146,105 @@ def test_who_there_is_does_not_show_in_how_long_a_refusal_takes(engine: Engine, 
         engine.login_done(check, check())
     with pytest.raises(AuthError):
         engine.login_done(check, True)
+
+
+class Caller:
+    """A caller who hashes passwords before requests."""
+
+    subscriber = None
+
+    def __init__(self, engine: Engine) -> None:
+        self.user = engine.users["admin"]
+        self.hashes: dict[str, bytes] = {}
+
+
+@pytest.mark.parametrize(
+    ("code", "sent", "passwords"),
+    [
+        ("set_password('admin', 'one')", None, {"one"}),
+        ("set_password('admin', x)", {"x": "one", "y": "two"}, {"one"}),
+        ("new_user('a'); set_password('a', 'one'); set_password('admin', 'two')", None, {"one", "two"}),
+        ("if (true) { [nil].each(|| set_password('admin', 'one')) }", None, {"one"}),
+        ("set_password('admin', nil)", None, set()),
+        ("set_password('admin', 'on' + 'e')", None, set()),
+        ("set_password('admin', none)", None, set()),
+        ("'set_password'; new_user('b')", None, set()),
+    ],
+)
+def test_passwords_that_show_are_hashed_beforehand(
+    engine: Engine, code: str, sent: object, passwords: set[str]
+) -> None:
+    caller = Caller(engine)
+    if passwords:
+        last = engine.last_change
+        with pytest.raises(HashFirst) as first:
+            engine.query(caller, "@t", code, sent)
+        assert first.value.passwords == passwords
+        assert (engine.last_change, engine.executing % 2) == (last, 0)
+        caller.hashes = first.value()
+        prepared = dict(caller.hashes)
+        engine.query(caller, "@t", code, sent)
+        assert {user.password for user in engine.users.values()} >= set(prepared.values())
+        assert caller.hashes == {}
+    else:
+        engine.query(caller, "@t", code, sent)
+    assert engine.query(Admin(engine), "@t", code, sent).change is not None  # others hash where they stand
+
+
+def test_the_passwords_of_a_procedure(engine: Engine) -> None:
+    caller = Caller(engine)
+    engine.query(caller, "@t", "new_procedure('join', |name, key| { new_user(name); set_password(name, key); })")
+    for arguments in (["iris", "secret"], {"key": "secret", "name": "lisa"}):
+        with pytest.raises(HashFirst) as first:
+            engine.run(caller, "@t", "join", arguments)
+        assert first.value.passwords == {"secret"}
+        caller.hashes = first.value()
+        assert engine.run(caller, "@t", "join", arguments).error is None
+    check = engine.login("lisa", "secret")
+    assert engine.login_done(check, check()) is engine.users["lisa"]
+
+
+def test_each_user_has_a_hash_of_its_own(engine: Engine) -> None:
+    caller = Caller(engine)
+    caller.hashes = {"same": hash_password("same")}
+    code = "new_user('a'); new_user('b'); set_password('a', 'same'); set_password('b', 'same'); nil"
+    assert engine.query(caller, "@t", code).error is None
+    one, two = engine.login("a", "same"), engine.login("b", "same")
+    assert one.stored != two.stored
+    assert engine.login_done(two, two()).name == "b"
+    assert engine.login_done(one, one()).name == "a"
+
+
+async def test_requests_behind_a_new_password_wait_for_it_and_others_dont(start: Start) -> None:  # noqa: F811
+    server = await start()
+    await server.ready()
+    admin, other = await server.client(), await server.client()
+    code = "new_user('iris'); set_password('iris', x); user_info('iris').load().has_password"
+    admin.send(
+        bytes_of(QUERY, ["@t", code, {"x": "one"}], 1),
+        bytes_of(QUERY, ["@t", "rename_user('iris', 'ivy')"], 2),
+        bytes_of(QUERY, ["@t", "set_password('ivy', 'two')"], 3),
+        bytes_of(QUERY, ["@t", "has_user('ivy')"], 4),
+    )
+    assert await other.request(QUERY, ["//stuff", "1"]) == (DATA, 1)
+    assert [await admin.read() for _ in range(4)] == [
+        (1, DATA, True),
+        (2, DATA, None),
+        (3, DATA, None),
+        (4, DATA, True),
+    ]
+    assert await other.request(AUTH, ["ivy", "two"]) == (OK, None)
+    async with connect_websocket(f"ws://127.0.0.1:{server.ws}/") as socket:
+        for number, (method, params) in enumerate(
+            [
+                ("auth", ["admin", "pass"]),
+                ("query", ["@t", "set_password('ivy', 'three')"]),
+                ("query", ["@t", "has_user('ivy')"]),
+            ]
+        ):
+            await socket.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
+        answers = [json.loads(await within(socket.recv())) for _ in range(3)]
+    assert [(answer["id"], answer["result"]) for answer in answers] == [(0, None), (1, None), (2, True)]
+    assert (await other.request(AUTH, ["ivy", "two"]))[0] == ERROR
+    assert await other.request(AUTH, ["ivy", "three"]) == (OK, None)
+    assert await server.end() == 0

@@ -522,3 +522,18 @@ def test_a_cut_off_body_is_told_from_a_malformed_one(value: Any, data: Any) -> N
     cut = data.draw(st.integers(0, len(body) - 1))
     with pytest.raises(BadDataError):
         decode(JSON, body[:cut])
+
+
+async def test_a_password_is_hashed_before_the_request_that_sets_it(server: Server) -> None:
+    code = "new_user('iris'); set_password('iris', x)"
+    for scope, body, result in (
+        ("/t", {"type": "query", "code": code, "vars": {"x": "secret"}}, None),
+        ("/t", {"type": "query", "code": "new_procedure('change', |x| set_password('iris', x))"}, "change"),
+        ("/t", {"type": "run", "name": "change", "args": ["other"]}, None),
+        ("/t", {"type": "query", "code": "user_info('iris').load().has_password"}, True),
+    ):
+        reply = await server.client().post(scope, json=body)
+        assert (reply.status_code, reply.json()) == (200, result)
+    body = {"type": "query", "code": "1"}
+    assert (await server.client(auth=("iris", "secret")).post("/t", json=body)).status_code == 401
+    assert (await server.client(auth=("iris", "other")).post("/t", json=body)).status_code == 403
