@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -238,13 +239,28 @@ async def test_what_the_store_did_not_keep_is_told_to_nobody(
     assert await watcher.request(WATCH, ["//stuff", 1]) == (OK, None)
     assert (await watcher.read())[0] == EVENT_ID
 
+    over_http = Client(*await asyncio.open_connection("127.0.0.1", http))
+
+    body = b'{"type": "query", "code": ".x = 3"}'
+    both = threading.Event()
+
     def full(*_: object) -> None:
+        both.wait()
         raise StoreError("the store", "the disk is full", "make room")
 
     monkeypatch.setattr(SqliteStore, "write_batch", full)
     client.send(bytes_of(QUERY, ["//stuff", ".x = 2"]))
+    over_http.send(
+        b"POST //stuff HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWRtaW46cGFzcw==\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    executed = app._engine.last_change
+    while app._engine.last_change < executed + 2:
+        await asyncio.sleep(0.001)
+    both.set()
     assert await client.closed() == b""
     assert await watcher.closed() == b""
+    assert await over_http.closed() == b""
     with pytest.raises(StoreError, match=r"the disk is full"):
         await within(running)
     assert "the disk is full" in caplog.text
