@@ -104,6 +104,7 @@ class HttpConnection(H11Protocol):
         """Give the transport away, for another protocol to answer the request under way. None when it is closed."""
         transport = self.transport
         if self.cycle.disconnected or transport.is_closing():
+            self.drop()
             return None
         self._stop_timers()
         self.connections.discard(self)
@@ -111,6 +112,11 @@ class HttpConnection(H11Protocol):
         self.cycle.disconnected = True  # for this protocol
         self.cycle.message_event.set()
         return transport
+
+    def drop(self) -> None:
+        """Close the connection at once, and leave the request under way without a response."""
+        self.cycle.disconnected = True
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         super().pause_writing()

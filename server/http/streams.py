@@ -177,7 +177,7 @@ class Streams:
         core = self._core()
         if core is None or core.status != "READY":
             # A browser comes again when a connection fails, but never after a reply that is no stream.
-            request.scope["state"]["connection"].transport.abort()
+            request.scope["state"]["connection"].drop()
             return _HandedOver()
         try:
             asked = _Asked(request)
@@ -226,10 +226,11 @@ class Streams:
                     "that of the last change of which all has been told",
                     {"text/event-stream": {"type": "string"}},
                 ),
-                400: Reply("A message and (-53) or (-60): the parameters can't be understood"),
+                400: Reply("A message and (-53): the parameters can't be understood"),
                 401: Reply("`UNAUTHORIZED`: the login is missing or wrong"),
                 403: Reply("A message and (-55): the user has not the right"),
                 404: Reply("A message and (-54): the collection or room is not there"),
+                422: Reply("A message and (-60): the scope has not the form of one"),
                 503: Reply("A message and (-51): there are too many connections"),
             },
             "Without `thing` and `room` there is nothing to stream. A stream ends when the server stops, or when its "

@@ -348,7 +348,7 @@ async def test_more_streams_than_allowed(serve: Serve) -> None:
         assert len(server.core.connections) == 1
 
 
-async def test_the_end_of_the_server(server: Server) -> None:
+async def test_the_end_of_the_server(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     root = server.eval(".id()")
     async with stream(server, f"scope=//stuff&thing={root}") as events:
         await events.read()
@@ -360,6 +360,30 @@ async def test_the_end_of_the_server(server: Server) -> None:
         for connection in server.core.connections:
             connection.finish(connection.goodbye("the server shuts down", 1001, told=True))
         assert await events.next() is None
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_client_that_leaves_while_its_stream_begins(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = server.eval(".id()")
+    token = server.eval("new_token('admin')", "@t")
+    subscribing = asyncio.Event()
+
+    async def late(core: Any, request: Any, credentials: Any) -> Any:
+        subscribing.set()
+        request.scope["state"]["connection"].transport.abort()
+        return server.engine.users["admin"]
+
+    monkeypatch.setattr("server.http.streams.login", late)
+    head = f"GET /events?scope=//stuff&thing={root} HTTP/1.1\r\nHost: x\r\nAuthorization: Token {token}\r\n\r\n"
+    with contextlib.suppress(ConnectionError):
+        assert await server.raw(head.encode()) == b""
+    assert subscribing.is_set()
+    while server.http.connections:
+        await asyncio.sleep(0.001)
+    assert not server.core.connections and server.core.hub.subscriptions == (0, 0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_what_comes_in_is_thrown_away(server: Server) -> None:
