@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -38,6 +39,7 @@ RETRY = 2000
 
 _HEAD = (
     b"HTTP/1.1 200 OK\r\n"
+    b"Date: %b\r\n"
     b"Content-Type: text/event-stream\r\n"
     b"Cache-Control: no-store\r\n"
     b"Connection: close\r\n"
@@ -47,7 +49,7 @@ _HEAD = (
     # opened by credentials which they keep.
     b"Access-Control-Allow-Origin: *\r\n"
     b"\r\n"
-    b"retry: %d\n\n" % RETRY
+    b"retry: %d\n\n"
 )
 
 
@@ -130,7 +132,7 @@ class EventStream(Session):
             self.address = str(peer[0])
         transport.set_write_buffer_limits(high=HIGH_WATER)
         transport.set_protocol(self)
-        transport.write(_HEAD)
+        transport.write(_HEAD % (formatdate(usegmt=True).encode(), RETRY))
         self.core.look_after(self)
 
     def data_received(self, data: bytes) -> None:

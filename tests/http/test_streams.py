@@ -80,6 +80,7 @@ async def stream(server: Server, query: str, **options: Any) -> AsyncIterator[St
     async with server.client(**options).stream("GET", f"{server.url}/events?{query}", headers=headers) as response:
         assert response.status_code == 200, await response.aread()
         assert response.headers["content-type"] == "text/event-stream"
+        assert response.headers["cache-control"] == "no-store" and "date" in response.headers
         yield Stream(response)
 
 
