@@ -145,6 +145,7 @@ def restore(engine: Engine, backup: Backup, keeping: User | None) -> tuple[Outco
         vars(scope).update(vars(source))
     old.node.zone = zone
     old.users, old.tokens, old.collections = new.users, new.tokens, new.collections
+    old.modules.update(new.modules)
     for collection in old.collections.values():
         collection.engine = old
     old.next_id = max(old.next_id, new.next_id)
