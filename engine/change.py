@@ -26,18 +26,17 @@ class Change:
     """A change in the making, then made.
 
     `scope` is the id of the collection it belongs to, 0 for the server's own definitions; `at` is when by the engine's
-    clock, `began` by its timer; `first_id` is the id counter when it began: what got an id by it lies from there on;
-    `packed` is its record for the log, once it is made.
+    clock; `first_id` is the id counter when it began: what got an id by it lies from there on; `packed` is its record
+    for the log, once it is made.
     """
 
-    __slots__ = ("at", "began", "first_id", "id", "mutations", "next_id", "packed", "scope")
+    __slots__ = ("at", "first_id", "id", "mutations", "next_id", "packed", "scope")
 
-    def __init__(self, change_id: int, scope: int, first_id: int, at: float, began: float) -> None:
+    def __init__(self, change_id: int, scope: int, first_id: int, at: float) -> None:
         self.id = change_id
         self.scope = scope
         self.first_id = first_id
         self.next_id = first_id
         self.at = at
-        self.began = began
         self.mutations: list[Mutation] = []
         self.packed = b""

@@ -74,6 +74,12 @@ class Counters:
         self.garbage_collected = 0
         self.wasted_cache = 0
 
+    def add_change(self, seconds: float) -> None:
+        """Count how long it took to make a change, or several that belong together."""
+        self.change_total += seconds
+        if seconds > self.longest_change:
+            self.longest_change = seconds
+
     def tree(self) -> dict[str, Any]:
         """The counters under the names that clients know."""
         return {

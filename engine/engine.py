@@ -365,7 +365,10 @@ class Engine:
         if ctx.futures is not None:
             self.run_futures(ctx, outcome)
         self.executing += 1
-        self.count(self.timer() - began, outcome.error is not None)
+        seconds = self.timer() - began
+        self.count(seconds, outcome.error is not None)
+        if outcome.change is not None or outcome.more:
+            self.counters.add_change(seconds)
         return outcome
 
     def run_futures(
@@ -442,8 +445,10 @@ class Engine:
         if scope.tasks.get(task.id) is not task or not 0 < task.start <= self.clock():
             return None
         self.executing += 1
+        began = self.timer()
         outcome = run_task(self, scope, task)
         self.executing += 1
+        self.counters.add_change(self.timer() - began)
         return outcome
 
     def count(self, seconds: float, failed: bool) -> None:
@@ -496,7 +501,7 @@ class Engine:
     def begin_change(self, scope: Scope) -> Change:
         """Start a change: it has the next id."""
         self.last_change += 1
-        change = Change(self.last_change, scope.id, self.next_id, self.clock(), self.timer())
+        change = Change(self.last_change, scope.id, self.next_id, self.clock())
         scope.change = change
         return change
 
@@ -513,11 +518,7 @@ class Engine:
         change.packed = self._packer.pack(
             (change.id, change.scope, change.at, change.next_id, change.mutations, self.gone)
         )
-        counters, seconds = self.counters, self.timer() - change.began
-        counters.changes_committed += 1
-        counters.change_total += seconds
-        if seconds > counters.longest_change:
-            counters.longest_change = seconds
+        self.counters.changes_committed += 1
 
     def note_for_node(self, job: Job) -> Outcome:
         """Log what the process around the engine did to what the node keeps; the outcome is to be announced."""
