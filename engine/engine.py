@@ -128,6 +128,10 @@ class Engine:
         self.collections: dict[str, Collection] = {}
         self.modules: dict[str, Any] = {}
         self.cache = QueryCache()
+        self.live = 0  # 1 while a live query is evaluated
+        self.live_closures: dict[
+            tuple[str, str], Any
+        ] = {}  # code of stored closures that notes its reads (engine.live)
         self.counters = Counters(clock())
         self.backups = Backups()
         self.host: Host = NoHost()
@@ -370,6 +374,15 @@ class Engine:
         if outcome.change is not None or outcome.more:
             self.counters.add_change(seconds)
         return outcome
+
+    def end_live(self, ctx: Context) -> None:
+        """A live query was evaluated, and may leave nothing behind."""
+        ctx.frames.clear()
+        if ctx.futures is not None:
+            self.futures.finish(ctx.futures)
+            ctx.futures = None
+        if ctx.loose is not None:
+            untangle(ctx.loose)
 
     def run_futures(
         self, ctx: Context, outcome: Outcome, before_change: Callable[[], Outcome | None] | None = None

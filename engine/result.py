@@ -20,6 +20,7 @@ from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
     from engine.context import Context
+    from engine.types.type import Type
     from engine.values.thing import Value
 
 __all__ = ["NO_IDS", "SHOW", "Result", "result", "shows"]
@@ -76,10 +77,14 @@ class Result:
         """A thing of which only the id is shown."""
         return {key: thing_id} if thing_id and not self.no_ids else {}
 
-    def check_size(self) -> None:
-        """ResultTooLarge when no further thing fits."""
+    def enter(self, thing: Thing, deep: int, through: Type | None = None) -> None:
+        """A thing is about to be shown `deep` levels, as the type `through` shows it. ResultTooLarge when no further
+        one fits."""
         if self.size > self.limit:
             raise ResultTooLarge(f"the result is larger than {self.limit} bytes")
+
+    def task(self) -> None:
+        """The state of a task is about to be shown."""
 
 
 def result(value: Value, ctx: Context) -> Tree:
@@ -99,7 +104,7 @@ def _show_array(value: list[Value], made: Result, deep: int) -> Tree:
         return list(value)
     made.size += 5
     if made.size > made.limit * ARRAYS_BEYOND:
-        made.check_size()
+        raise ResultTooLarge(f"the result is larger than {made.limit} bytes")
     if made.nesting >= MAX_VALUE_NESTING:
         raise OperationError(f"a result can nest arrays at most {MAX_VALUE_NESTING} deep")
     made.nesting += 1
@@ -122,7 +127,7 @@ def _show_thing(thing: Thing, made: Result, deep: int) -> Tree:
 def show_properties(thing: Thing, made: Result, deep: int, id_key: str | None, items: Any, only_key: str = "#") -> Tree:
     """A thing with the given properties; its id under `id_key`, or left out where that is None. Where only the id is
     shown, it is under `only_key`."""
-    made.check_size()
+    made.enter(thing, deep)
     if deep <= 0 or id(thing) in made.path:
         return made.id_only(thing.id, only_key)
     tree: dict[str, Tree] = {}

@@ -21,12 +21,13 @@ from server.connection import GOING_AWAY, LOGIN
 from server.core import Core
 from server.http.app import Http
 from server.listeners import ListenError, Listeners
+from server.live import LiveRounds
 from server.outbox import Outbox, on_loop
 from server.quiet import search_for_garbage
 from server.restorer import Restorer
 from server.session import Session
 from server.watchdog import Watchdog
-from watch import Hub, Requests
+from watch import Hub, Live, Requests
 
 if TYPE_CHECKING:
     from engine.users import User
@@ -210,6 +211,7 @@ class App:
         hub = Hub(self._engine, outbox.say)
         requests = Requests(self._engine, hub)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
+        core.live = LiveRounds(Live(self._engine, outbox.say), outbox, loop)
         self._core = core
         self._restorer = Restorer(self._engine, self._config.data_dir, loop, self._replace_state, self._committer.flush)
         return core

@@ -10,6 +10,7 @@ from engine.login import HashFirst
 from server.contracts import Answer, Outcome
 from server.forms import text_frame
 from server.jsonvalues import encode
+from server.live import LiveRounds
 from server.rpc import INVALID_PARAMS, METHOD_NOT_FOUND, Call, RpcError, failure, parameters, success
 from server.session import Session, internal_error, log_in_first, untraced
 
@@ -174,6 +175,28 @@ def _done(session: Session, call: Call, answer: Answer, with_value: bool) -> Non
     session.core.follow_up(answer)
 
 
+def _subscribe(session: Session, call: Call) -> None:
+    names = ("scope", "code", "vars", "interval", "since", "procedure", "args")
+    scope, *values = _bind(session, call, names, 1)
+    asked = {name: value for name, value in zip(names[1:], values, strict=True) if value is not None}
+    _answer(session, call, encode(_live(session).subscribe(session, scope, asked)))
+
+
+def _unsubscribe(session: Session, call: Call) -> None:
+    if session.user is None:
+        raise log_in_first()
+    (numbers,) = parameters(call.params, ("subscriptions",), 1)
+    _live(session).unsubscribe(session, _list(numbers, "subscriptions"))
+    _answer(session, call, "null")
+
+
+def _live(session: Session) -> LiveRounds:
+    live = session.core.live
+    if live is None:
+        raise BadDataError("this server has no live queries")
+    return live
+
+
 Method: TypeAlias = Callable[[Session, Call], None]
 
 METHODS: dict[str, Method] = {
@@ -186,6 +209,8 @@ METHODS: dict[str, Method] = {
     "leave": _leave,
     "emit": _emit,
     "ping": _ping,
+    "subscribe": _subscribe,
+    "unsubscribe": _unsubscribe,
 }
 
 _NAMES = ", ".join(METHODS)

@@ -14,6 +14,7 @@ from server.config import Config
 from server.connection import LOGIN
 from server.contracts import Answer, Committer, Engine, Hub, Outcome, Requests
 from server.forms import JSON_RPC
+from server.live import LiveRounds
 from server.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Core:
         self.config = config
         self.loop = loop
         self.authenticator = Authenticator(engine, loop)
+        self.live: LiveRounds | None = None
         self.status = "READY"
         """The node's status word."""
         self.received = 0
@@ -100,6 +102,8 @@ class Core:
         try:
             for part in outcomes:
                 self.hub.after_reply(part)
+                if self.live is not None:
+                    self.live.changed(part)
         except Exception:
             log.exception("events could not be made")
 
@@ -149,6 +153,8 @@ class Core:
         if connection in self.sessions:
             self.sessions.discard(connection)
             self.hub.drop(connection)
+            if self.live is not None:
+                self.live.drop(connection)
 
     def lost(self, connection: Connection) -> None:
         """The connection is closed."""

@@ -31,6 +31,8 @@ EVENT_METHODS: Final = {
     native.ROOM_LEAVE: "room.leave",
     native.ROOM_EMIT: "room.emit",
     native.ROOM_DELETE: "room.delete",
+    native.LIVE_UPDATE: "live.update",
+    native.LIVE_END: "live.end",
 }
 """The JSON-RPC method of each type of event."""
 

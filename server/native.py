@@ -21,8 +21,10 @@ EVENT_ID: Final = 0xFFFF
 """The package id of every event."""
 
 PING, AUTH, QUERY, WATCH, UNWATCH, RUN, JOIN, LEAVE, EMIT, EMIT_PEER = range(32, 42)
+SUBSCRIBE, UNSUBSCRIBE = 49, 50
 PONG, OK, DATA, ERROR = range(16, 20)
 NODE_STATUS, INIT, UPDATE, DELETE, STOP, WARNING, ROOM_JOIN, ROOM_LEAVE, ROOM_EMIT, ROOM_DELETE = range(10)
+LIVE_UPDATE, LIVE_END = 64, 65
 
 Package: TypeAlias = "tuple[int, int, bytes | bytearray]"
 """Package id, type, data."""

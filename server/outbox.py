@@ -73,6 +73,11 @@ class Outbox:
         return self._held_bytes > self._max_held or len(self._held) > self._max_held >> 10
 
     @property
+    def durable_change(self) -> int:
+        """The id of the last change that is known to be durable."""
+        return self._durable
+
+    @property
     def held(self) -> int:
         """How many frames wait."""
         return len(self._held)

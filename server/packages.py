@@ -28,6 +28,8 @@ from server.native import (
     PONG,
     QUERY,
     RUN,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
     UNWATCH,
     WATCH,
     Package,
@@ -219,11 +221,31 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
             has_data = kind in (JOIN, LEAVE)
             outbox.say(session, frame_of(package_id, DATA, pack(reply.value)) if has_data else frame_of(package_id, OK))
             core.follow_up(reply)
+        elif kind in (SUBSCRIBE, UNSUBSCRIBE):
+            if session.user is None:
+                raise log_in_first()
+            _serve_live(session, package_id, kind, items_of(data))
         # Other types are not ours: no reply, the connection stays.
     except EngineError as error:
         outbox.say(session, frame_of(package_id, ERROR, _error(error)))
     except Exception:
         outbox.say(session, frame_of(package_id, ERROR, _error(internal_error())))
+
+
+def _serve_live(session: Session, package_id: int, kind: int, items: list[Any] | None) -> None:
+    core = session.core
+    if core.live is None:
+        raise BadDataError("this server has no live queries")
+    if items and isinstance(items[-1], EngineError):
+        raise items[-1]
+    if kind == UNSUBSCRIBE:
+        core.live.unsubscribe(session, items)
+        core.outbox.say(session, session.package(package_id, OK))
+        return
+    if not items or len(items) != 2 or type(items[0]) is not str:
+        raise BadDataError("subscribe takes a scope and a map")
+    reply = core.live.subscribe(session, items[0], items[1])
+    core.outbox.say(session, session.package(package_id, DATA, pack(reply)))
 
 
 def _request(session: Session, kind: int, items: list[Any]) -> Answer:

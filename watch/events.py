@@ -11,6 +11,7 @@ from typing import Any, Final
 from engine.change import Internal, Job, Mutation
 
 __all__ = [
+    "LIVE_END", "LIVE_UPDATE",
     "NODE_STATUS", "ROOM_DELETE", "ROOM_EMIT", "ROOM_JOIN", "ROOM_LEAVE", "WARNING", "WATCH_DELETE", "WATCH_INIT",
     "WATCH_STOP", "WATCH_UPDATE", "not_watchable", "runs", "update",
 ]  # fmt: skip
@@ -25,6 +26,8 @@ ROOM_JOIN: Final = 6
 ROOM_LEAVE: Final = 7
 ROOM_EMIT: Final = 8
 ROOM_DELETE: Final = 9
+LIVE_UPDATE: Final = 64
+LIVE_END: Final = 65
 
 WARN_NOT_WATCHABLE: Final = 1
 WARN_LOG: Final = 2

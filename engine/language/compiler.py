@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.values.thing import Value
 
-__all__ = ["GENERATED", "Compiled", "compile_closure", "compile_query"]
+__all__ = ["GENERATED", "GLOBALS", "Compiled", "CompiledFunction", "Unit", "compile_closure", "compile_query"]
 
 GENERATED = "<query>"
 """The file name of generated code."""
@@ -87,25 +87,26 @@ GLOBALS["BreakSignal"] = BreakSignal
 GLOBALS["ContinueSignal"] = ContinueSignal
 
 
-def compile_query(text: str, scope: str) -> Compiled:
-    """Compile a query for a kind of scope (`"C"`, `"T"`, `"N"`). SyntaxFailed when it does not parse."""
+def compile_query(text: str, scope: str, make_unit: type[Unit] | None = None) -> Compiled:
+    """Compile a query for a kind of scope (`"C"`, `"T"`, `"N"`). SyntaxFailed when it does not parse. `make_unit` is
+    the unit for code of another kind (`engine.language.tracked`)."""
     query = parse(text)
     changes = analyse(query, scope)
-    unit = Unit(text, scope)
-    function = _Function(unit, "query", None)
+    unit = (make_unit or Unit)(text, scope)
+    function = unit.function("query", None)
     function.compile_body(n.Block(query.statements) if query.statements else n.Constant(None))
     run, *_ = unit.finish()
     passwords = passwords_in(text, query.statements) if scope == "T" else ()
     return Compiled(run, changes, 600 + 24 * len(text), passwords)
 
 
-def compile_closure(source: str, scope: str = "C") -> ClosureCode:
+def compile_closure(source: str, scope: str = "C", make_unit: type[Unit] | None = None) -> ClosureCode:
     """Compile a closure of a kind of scope from its text, as it stands in the log or in `closure('…')`."""
     from engine.language.formatter import parse_closure
 
     literal = parse_closure(source)
     analyse(literal, scope)
-    unit = Unit(source, scope)
+    unit = (make_unit or Unit)(source, scope)
     code = unit.closure(literal)
     unit.finish()
     return code
@@ -114,6 +115,9 @@ def compile_closure(source: str, scope: str = "C") -> ClosureCode:
 class Unit:
     """Everything compiled together: the functions, and the Python objects that they refer to."""
 
+    names_in_code = GLOBALS
+    """What the code can name."""
+
     def __init__(self, text: str, scope: str) -> None:
         self.text = text
         self.scope = scope
@@ -121,6 +125,10 @@ class Unit:
         self.names: list[str] = []
         self.constants: dict[int, tuple[str, Any]] = {}
         self.codes: list[tuple[ClosureCode, str]] = []
+
+    def function(self, name: str, literal: n.ClosureLiteral | None) -> CompiledFunction:
+        """A Python function to be built: a closure's, or without a literal the query's."""
+        return CompiledFunction(self, name, literal)
 
     def constant(self, value: Any) -> ast.expr:
         """A name for a Python object."""
@@ -135,7 +143,7 @@ class Unit:
         name = f"c{len(self.codes)}"
         self.codes.append((code, name))
         before = len(self.codes)
-        function = _Function(self, name, literal)
+        function = self.function(name, literal)
         function.compile_body(literal.body)
         code.direct = function.locals is not None and not literal.has_effects
         code.repeatable = code.direct
@@ -155,7 +163,7 @@ class Unit:
         module = ast.Module([make], [])
         locate(module)
         namespace: dict[str, Any] = {}
-        exec(compile(module, GENERATED, "exec", dont_inherit=True), GLOBALS, namespace)
+        exec(compile(module, GENERATED, "exec", dont_inherit=True), self.names_in_code, namespace)
         functions: list[Callable[..., Any]] = list(namespace["make"](*(value for _, value in self.constants.values())))
         by_name = dict(zip(names, functions, strict=True))
         for code, name in self.codes:
@@ -163,7 +171,7 @@ class Unit:
         return functions
 
 
-class _Function(Expressions):
+class CompiledFunction(Expressions):
     """One Python function: the query's, or a closure's."""
 
     def compile_body(self, body: n.Node) -> None:

@@ -127,6 +127,7 @@ DEFAULTS["task"] = lambda home: Task()
 def _show(value: Task, made: Result, deep: int) -> Tree:
     if not value.id:
         return "task:nil"
+    made.task()
     when = Datetime(value.start).text() if value.start else "nil"
     status = "nil" if not value.ran else ("ok" if value.error is None else "err")
     owner = value.owner.name if value.owner is not None else "nil"

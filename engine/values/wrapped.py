@@ -106,7 +106,7 @@ def _show(value: Wrapped, made: Result, deep: int) -> Tree:
 
 def emit(thing: Thing, type_: Type, made: Result, deep: int, *, direct: bool = False) -> Tree:
     """A thing as a type shows it. `direct`: the wrap itself is shown, not a field defined by the type."""
-    made.check_size()
+    made.enter(thing, deep, type_)
     key = type_.id_name or "#"
     if id(thing) in made.path:
         return made.id_only(thing.id, key)

@@ -1,0 +1,94 @@
+"""Live queries over the wire, in both encodings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import msgpack
+from websockets.asyncio.client import connect
+
+from server.native import AUTH, DATA, ERROR, HEADER, LIVE_END, LIVE_UPDATE, OK, QUERY, SUBSCRIBE, UNSUBSCRIBE, package
+from tests.serving import Server
+
+
+def test_live_queries_in_both_encodings(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    try:
+        asyncio.run(asyncio.wait_for(_native(server.tcp), 20))
+        asyncio.run(asyncio.wait_for(_rpc(server.ws), 20))
+    finally:
+        assert server.process is not None
+        server.process.terminate()
+        server.process.wait()
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+
+
+async def _native(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    async def package_in() -> tuple[int, int, Any]:
+        length, package_id, kind, _ = HEADER.unpack(await reader.readexactly(HEADER.size))
+        data = await reader.readexactly(length)
+        return package_id, kind, msgpack.unpackb(data) if data else None
+
+    async def ask(package_id: int, kind: int, body: Any) -> None:
+        writer.write(package(package_id, kind, msgpack.packb(body)))
+
+    await ask(1, AUTH, ["admin", "pass"])
+    assert (await package_in())[1] == OK
+    await ask(2, QUERY, ["//stuff", ".list = range(50).map(|i| {n: i}); nil"])
+    assert (await package_in())[1] == DATA
+    await ask(3, SUBSCRIBE, ["//stuff", {"code": ".list.filter(|x| x.n >= low)", "vars": {"low": 10}}])
+    _, kind, reply = await package_in()
+    assert kind == DATA
+    assert len(reply["value"]) == 40
+    await ask(4, QUERY, ["//stuff", ".list[20].n = 1; change_id()"])
+    _, kind, change = await package_in()
+    package_id, kind, update = await package_in()
+    assert (package_id, kind) == (0xFFFF, LIVE_UPDATE)
+    number = reply["subscription"]
+    assert update == {"subscription": number, "change": change, "patch": [{"op": "remove", "path": "/10"}]}
+    await ask(5, SUBSCRIBE, ["//stuff", {"code": ".n = 1"}])
+    assert (await package_in())[1] == ERROR
+    await ask(6, QUERY, ["//stuff", ".list[30].n = 'text'; nil"])
+    assert (await package_in())[:2] == (6, DATA)
+    _, kind, end = await package_in()
+    assert kind == LIVE_END
+    assert end["subscription"] == number
+    assert end["error_code"] == -61
+    await ask(7, UNSUBSCRIBE, [number])
+    assert (await package_in())[:2] == (7, OK)
+    writer.close()
+
+
+async def _rpc(port: int) -> None:
+    async with connect(f"ws://127.0.0.1:{port}") as socket:
+
+        async def call(method: str, **params: Any) -> None:
+            await socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+
+        async def said() -> Any:
+            return json.loads(await socket.recv())
+
+        await call("auth", user="admin", password="pass")
+        await said()
+        await call("subscribe", scope="//stuff", code="try(.count)")
+        reply = (await said())["result"]
+        await call("query", scope="//stuff", code=".count = 5")
+        assert (await said())["result"] == 5
+        update = await said()
+        assert update["method"] == "live.update"
+        assert update["params"]["value"] == 5
+        await call("subscribe", scope="//stuff", code="try(.count)", since=update["params"]["change"])
+        again = (await said())["result"]
+        assert again["resumed"] is True
+        assert again["subscription"] != reply["subscription"]
+        await call("unsubscribe", subscriptions=[reply["subscription"], again["subscription"]])
+        assert (await said())["result"] is None
+        await call("query", scope="//stuff", code=".count = 6")
+        assert (await said())["result"] == 6

@@ -1,0 +1,302 @@
+"""Live queries: what a subscriber knows is what the query gives, and only what a change touched runs again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.engine import Engine
+from engine.errors import EngineError
+from engine.users import FULL, QUERY, User
+from server.forms import pack, pack_event
+from watch import Live
+from watch.events import LIVE_END, LIVE_UPDATE
+from watch.patch import difference
+
+
+class BytesForm:
+    def event(self, kind: int, data: Any) -> bytes:
+        return bytes([kind]) + pack_event(data)
+
+
+FORM = BytesForm()
+
+
+def patched(value: Any, operations: list[dict[str, Any]]) -> Any:
+    """The value after a JSON patch."""
+    holder = {"": value}
+    for operation in operations:
+        *way, last = operation["path"].split("/")
+        target: Any = holder
+        for step in way:
+            target = target[int(step)] if isinstance(target, list) else target[plain(step)]
+        key: Any = int(last) if isinstance(target, list) else plain(last)
+        if operation["op"] == "remove":
+            del target[key]
+        elif operation["op"] == "add" and isinstance(target, list):
+            target.insert(key, operation["value"])
+        else:
+            target[key] = operation["value"]
+    return holder[""]
+
+
+def plain(step: str) -> str:
+    return step.replace("~1", "/").replace("~0", "~")
+
+
+class Client:
+    """A connection that mirrors its live queries."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self.form = FORM
+        self.out: list[bytes] = []
+        self.values: dict[int, Any] = {}
+        self.ended: dict[int, str] = {}
+        self.updates = 0
+
+    @property
+    def subscriber(self) -> Client:
+        return self
+
+    def read(self) -> None:
+        for frame in self.out:
+            data = msgpack.unpackb(frame[1:], strict_map_key=False)
+            if frame[0] == LIVE_UPDATE:
+                self.updates += 1
+                number = data["subscription"]
+                self.values[number] = patched(self.values[number], data["patch"]) if "patch" in data else data["value"]
+            else:
+                assert frame[0] == LIVE_END
+                self.ended[data["subscription"]] = data["error_msg"]
+        self.out.clear()
+
+
+class World:
+    def __init__(self, start: str = "") -> None:
+        self.engine = Engine(clock=lambda: 1000.0, seed=1)
+        self.engine.initialise()
+        self.now = 0.0
+        self.live = Live(self.engine, self.say, clock=lambda: self.now)
+        self.client = Client(self.engine.users["admin"])
+        self.change(start)
+
+    @staticmethod
+    def say(target: Any, frame: bytes) -> None:
+        for append in getattr(target, "appends", None) or (target.out.append,):
+            append(frame)
+
+    def change(self, code: str, scope: str = "//stuff") -> None:
+        outcome = self.engine.query(self.client, scope, code)
+        for part in (outcome, *(outcome.more or ())):
+            self.live.changed(part)
+
+    def run(self) -> None:
+        self.live.run(1.0, self.engine.last_change)
+        self.client.read()
+
+    def subscribe(self, code: str, client: Client | None = None, **more: Any) -> int:
+        client = client or self.client
+        reply = self.live.subscribe(client, "//stuff", {"code": code, **more})
+        client.values[reply["subscription"]] = copied(reply["value"])
+        number: int = reply["subscription"]
+        return number
+
+
+def copied(tree: Any) -> Any:
+    return msgpack.unpackb(pack(tree), strict_map_key=False)
+
+
+START = """
+new_type('P'); set_type('P', {n: 'int', near: '[]'});
+set_enum('E', {A: 1, B: 2});
+new_procedure('count', || .list.len());
+.list = range(4).map(|i| {n: i, deep: {n: i}});
+.all = set(.list); .p = P{n: 1}; .q = P{n: 2}; .map = {a: 1, 'b/c': 2}; .f = |x| x.n + 1; .e = E{A};
+.w = .p.wrap('P'); .nested = {one: {two: {three: 3}}}; nil;
+"""
+
+QUERIES = [
+    ".list.filter(|x| x.n > 1)", ".list.map(|x| x.n)", ".list.len()", "return .list, 2", ".all", ".all.len()",
+    "return ., 3", ".list.map(|x| .f(x))", ".list.reduce(|a, x| a + x.n, 0)", "type_count('P')", "type_all('P')",
+    "count()", "run('count')", ".w", "json_dump(.nested, {deep: 4})", ".nested.copy(3).one.two", ".map", ".map.keys()",
+    "try(.gone.n)", "try(thing(60).n)", "try(P(61).n)", ".list.sort(|a, b| b.n - a.n).map(|x| x.n)", ".e", ".e.value()",
+    "enums_info().len()", ".nested.equals({one: 1}, 3)", ".p.n + .q.n", ".nested.one ? 1 : 2", "!.map",
+    "x = []; for (i in .list) { x.push(i.deep.n); }; x", ".list.find(|x| x.n == 2)", ".search(.p, {deep: 2}).len()",
+    "&{x: .p.n}", "has_procedure('count')", ".p.n is_str", ".list.every(|x| x.n < 3)", "[.p].map_wrap('P')",
+    ".keys().map(|k| k)", ".get('map')", "try(.p.near.len())", ".list.last().deep", "return .list, 0", "P{n: .p.n}",
+]  # fmt: skip
+
+CHANGES = [
+    ".list[0].n += 1", ".list.push({n: 9, deep: {n: 9}})", ".list.pop()", ".list.shift()", ".list[-1].deep.n = 7",
+    ".p.n = 5", ".q = P{n: 8}", ".del('q')", ".set('q', P{n: 3})", ".all.add({n: 5})", ".all.remove(.all.one())",
+    ".map.a = 2", ".map.del('a')", ".map.clear()", ".map.set('~x/', [1, 2])", ".map.ren('b/c', 'd')",
+    ".f = |x| x.n * 2",
+    "mod_procedure('count', || 5)", "del_procedure('count')", "mod_enum('E', 'mod', 'A', 10)", ".e = E{B}",
+    "mod_type('P', 'add', 'more', 'int', 3)", "mod_type('P', 'del', 'more')", ".nested.one.two.three = 4",
+    ".nested.one.two = {three: [1, 2, {x: 1}]}", ".nested.del('one')", ".gone = {n: 1}", ".del('gone')",
+    ".list[1] = .p", ".list.splice(1, 1)", ".p.near.push(P{n: 4})", ".list[0].to_type('P')", ".list.unshift({n: 1})",
+    ".map.a = 1.0", ".map.a = true", ".map.a = 1", ".list = []", ".list = [{n: 2, deep: {n: 1}}]", ".p = .q", "nil",
+    ".x = {}; .x.y = .x; .del('x')",
+]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.sampled_from(QUERIES), min_size=1, max_size=6),
+    st.lists(st.sampled_from(CHANGES), min_size=1, max_size=15),
+)
+def test_what_a_subscriber_knows_is_what_the_query_gives(queries: list[str], changes: list[str]) -> None:
+    world = World(START)
+    held: dict[int, str] = {}
+    over: set[int] = set()
+    for code in queries:
+        try:
+            held[world.subscribe(code)] = code
+        except EngineError:
+            assert world.engine.query(world.client, "//stuff", code).error is not None
+    for change in changes:
+        world.change(change)
+        world.run()
+        for number, code in held.items():
+            fresh = world.engine.query(world.client, "//stuff", code)
+            if number in world.client.ended:
+                if number not in over:
+                    assert fresh.error is not None, (code, world.client.ended[number])
+                    over.add(number)
+                continue
+            assert fresh.error is None, (code, fresh.error)
+            assert pack(world.client.values[number]) and world.client.values[number] == copied(fresh.value), code
+
+
+trees = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from([0.0, 1.0, "a", "b/~"]),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.sampled_from(["a", "b/c", "~", "#"]), inner, max_size=4)
+        | st.lists(st.builds(lambda i, v: {"#": i, "v": v}, st.integers(1, 5), inner), max_size=5)
+    ),
+    max_leaves=12,
+)
+
+
+@given(trees, trees)
+def test_a_difference_makes_the_new_value_of_the_old(old: Any, new: Any) -> None:
+    operations = copied(difference(old, new, pack))
+    made = patched(copied(old), operations)
+    assert difference(made, new, pack) == []
+    assert made == copied(new)
+
+
+def test_only_what_a_change_touched_runs_again() -> None:
+    world = World(".things = range(200).map(|i| {n: i});")
+    for index in range(100):
+        world.subscribe(f".things[{index}].n")
+    before = world.live.evaluations
+    for index in (3, 50, 150):
+        world.change(f".things[{index}].n = -1;")
+        world.run()
+    assert world.live.evaluations - before == 2
+    assert world.client.updates == 2
+
+
+def test_changes_of_one_batch_cost_one_evaluation() -> None:
+    world = World(".n = 0;")
+    number = world.subscribe(".n")
+    before = world.live.evaluations
+    for _ in range(10):
+        world.change(".n += 1;")
+    world.live.run(1.0, world.engine.last_change - 10)
+    world.change(".n += 1;")
+    world.live.run(1.0, world.engine.last_change - 10)  # its result waits for the disk
+    assert world.live.evaluations == before + 1
+    world.run()
+    assert world.live.evaluations == before + 2
+    assert world.client.values[number] == 11
+
+
+def test_identical_subscriptions_share_an_evaluation_and_its_bytes() -> None:
+    world = World(".n = 0;")
+    clients = [Client(world.client.user) for _ in range(1000)]
+    before = world.live.evaluations
+    for client in clients:
+        world.subscribe(".n", client)
+    world.change(".n = 1;")
+    world.run()
+    assert world.live.evaluations == before + 2
+    assert {id(client.out[0]) for client in clients} == {id(clients[0].out[0])}
+
+
+def test_an_interval_holds_updates_back() -> None:
+    world = World(".n = 0;")
+    number = world.subscribe(".n", interval=5)
+    world.change(".n = 1;")
+    world.run()
+    assert world.client.values[number] == 0
+    assert world.live.run(1.0, world.engine.last_change) == 5
+    world.now = 5.0
+    world.run()
+    assert world.client.values[number] == 1
+
+
+def test_a_query_that_fails_ends_with_a_word_and_no_other_does() -> None:
+    world = World(".n = 1; .m = 1;")
+    failing, other = world.subscribe("10 / .n"), world.subscribe(".n + .m")
+    world.change(".n = 0;")
+    world.run()
+    assert "zero" in world.client.ended[failing]
+    assert world.client.values[other] == 1
+    assert len(world.client.ended) == 1
+
+
+def test_a_lost_right_ends_it() -> None:
+    world = World(".n = 1;")
+    guest = User(77, "guest", 0)
+    stuff = world.engine.collections["stuff"]
+    stuff.access[77] = FULL
+    client = Client(guest)
+    number = world.subscribe(".n", client)
+    stuff.access[77] = FULL & ~QUERY
+    world.engine.rights_version += 1
+    world.change("nil")
+    client.read()
+    assert "lacks" in client.ended[number]
+    assert not world.live.active
+
+
+@pytest.mark.parametrize("code", [".n = 1", "wse(.n)", "log('x')", "future(nil)", ".r.emit('x')", "1 +", ".gone"])
+def test_what_can_not_be_live_is_refused(code: str) -> None:
+    world = World(".n = 1; .r = room();")
+    with pytest.raises(EngineError):
+        world.subscribe(code)
+    assert not world.live.active
+
+
+def test_the_number_and_size_are_bounded() -> None:
+    world = World(".n = 1;")
+    world.live.per_connection, world.live.result_bytes = 1, 100
+    with pytest.raises(EngineError, match="100 bytes"):
+        world.subscribe("range(1000)")
+    number = world.subscribe(".n")
+    with pytest.raises(EngineError, match="at most 1"):
+        world.subscribe(".n + 1")
+    world.live.unsubscribe(world.client, [number])
+    assert not world.live.active
+    assert not world.live._readers
+
+
+def test_a_procedure_can_be_subscribed() -> None:
+    world = World(".n = 1; new_procedure('plus', |x| .n + x);")
+    reply = world.live.subscribe(world.client, "//stuff", {"procedure": "plus", "args": [2]})
+    assert reply["value"] == 3
+    world.client.values[reply["subscription"]] = 3
+    world.change("mod_procedure('plus', |x| .n + x * 10)")
+    world.run()
+    assert world.client.values[reply["subscription"]] == 21
+    world.change("del_procedure('plus')")
+    world.run()
+    assert reply["subscription"] in world.client.ended

@@ -1,0 +1,301 @@
+"""Live queries: who subscribed to what, which of them are due, and what is said of their new results.
+
+The promise: what a subscriber makes of the first result and the updates is what the query gives, whenever nothing is
+due. A query runs again only when an outcome touched something that its last evaluation read. Identical subscriptions of
+one user share an evaluation and the frames made of it. One that can't go on ends with a word, and nobody else notices.
+
+Nothing runs by itself: `changed` is told each outcome and marks what is due; the server calls `run` (server/live.py).
+Tests: tests/watch/.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from engine.encoding import log_packer, wire
+from engine.engine import failed
+from engine.errors import BadDataError, EngineError, OperationError, RequestTimeout
+from engine.live import DEFINITIONS, Key, LiveQuery, touched_by, types_born
+from watch.audience import Channel, Say, Subscriber
+from watch.events import LIVE_END, LIVE_UPDATE
+from watch.patch import difference
+
+if TYPE_CHECKING:
+    from engine.context import Caller
+    from engine.engine import Engine, Outcome
+
+__all__ = ["Live"]
+
+MAX_SENT = 64 << 10
+"""Bytes that code and variables of a subscription may have."""
+
+MAX_INTERVAL = 86400.0
+
+_pack: Callable[[Any], bytes] = log_packer(wire).pack
+
+
+class _Asking:
+    """Who a live query runs for."""
+
+    subscriber = None
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+
+
+class _Shared:
+    """One query with its subscribers. `keys` is what its last evaluation read, `value` its result, true at the change
+    `evaluated` and the same since the change `since`."""
+
+    def __init__(self, number: int, key: Any, query: LiveQuery, user: Any, interval: float) -> None:
+        self.id = number
+        self.key = key
+        self.query = query
+        self.asking = _Asking(user)
+        self.interval = interval
+        self.channel = Channel()
+        self.keys: set[Key] = set()
+        self.value: Any = None
+        self.packed = b""
+        self.since = 0
+        self.evaluated = 0
+        self.ready_at = 0.0
+        self.settings: Any = None
+
+
+class Live:
+    """One for the server. Everything it says goes through `say`.
+
+    `per_connection` bounds the subscriptions of one connection, `result_bytes` a result, `seconds` an evaluation.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        say: Say,
+        *,
+        per_connection: int = 1000,
+        result_bytes: int = 1 << 20,
+        seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine = engine
+        self.say = say
+        self.per_connection = per_connection
+        self.result_bytes = result_bytes
+        self.seconds = seconds
+        self.clock = clock
+        self.evaluations = 0
+        self.due: dict[_Shared, None] = {}
+        self._numbers = 0
+        self._shared: dict[int, _Shared] = {}
+        self._alike: dict[Any, list[_Shared]] = {}
+        self._readers: dict[Key, set[_Shared]] = {}
+        self._of: dict[Subscriber, set[int]] = {}
+        self._rights = engine.rights_version
+
+    @property
+    def active(self) -> bool:
+        """Is there any subscription?"""
+        return bool(self._shared)
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, caller: Caller, scope: str, asked: Any) -> dict[str, Any]:
+        """Subscribe to a query or procedure; gives the reply. Raises an EngineError when nothing was subscribed."""
+        if not isinstance(asked, dict):
+            raise BadDataError("subscribe takes a map with code or procedure")
+        unknown = [name for name in asked if name not in ("code", "procedure", "vars", "args", "interval", "since")]
+        if unknown:
+            raise BadDataError(f"subscribe knows code, procedure, vars, args, interval and since, not {unknown[0]!r}")
+        interval, since = asked.get("interval") or 0.0, asked.get("since")
+        if type(interval) not in (int, float) or not 0 <= interval <= MAX_INTERVAL:
+            raise BadDataError(f"interval is a number of seconds from 0 to {MAX_INTERVAL:g}")
+        if since is not None and type(since) is not int:
+            raise BadDataError("since is the id of a change")
+        by_code = asked.get("procedure") is None
+        given = asked.get("vars" if by_code else "args")
+        if asked.get("args" if by_code else "vars") is not None:
+            raise BadDataError("vars go with code, and args with a procedure")
+        subscriber = caller.subscriber
+        if subscriber is None:
+            raise BadDataError("only a connection that takes events can subscribe")
+        user = caller.user
+        query = LiveQuery(
+            self.engine, user, scope, code=asked.get("code"), procedure=asked.get("procedure"), given=given
+        )
+        mine = self._of.get(subscriber, ())
+        if len(mine) >= self.per_connection:
+            raise OperationError(f"a connection can have at most {self.per_connection} live queries")
+        packed = _pack([asked.get("code"), asked.get("procedure"), given, interval])
+        if len(packed) > MAX_SENT:
+            raise BadDataError(f"code and variables of a live query can have at most {MAX_SENT} bytes")
+        key = (query.scope.id, packed, user)
+        shared = next((one for one in self._alike.get(key, ()) if one.id not in mine), None)
+        if shared is not None and shared in self.due:
+            self._run(shared)  # its subscribers and this one must know the same result
+            if shared.id not in self._shared:
+                shared = None
+        if shared is None:
+            self._numbers += 1
+            shared = _Shared(self._numbers, key, query, user, float(interval))
+            self._evaluate(shared)
+            self._shared[shared.id] = shared
+            self._alike.setdefault(key, []).append(shared)
+        shared.channel.add(subscriber, None)
+        self._of.setdefault(subscriber, set()).add(shared.id)
+        reply = {"subscription": shared.id, "change": self.engine.last_change}
+        if since is not None and shared.since <= since <= self.engine.last_change:
+            return reply | {"resumed": True}
+        return reply | {"value": shared.value}
+
+    def unsubscribe(self, caller: Caller, numbers: Any) -> None:
+        """End subscriptions, by their ids; those that there are none of are left out."""
+        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+            raise BadDataError("unsubscribe takes the ids of subscriptions")
+        for number in numbers:
+            if number in self._of.get(caller.subscriber, ()):
+                self._leave(caller.subscriber, number)
+
+    def drop(self, subscriber: Subscriber) -> None:
+        """The connection is gone: its subscriptions end without a word."""
+        for number in list(self._of.get(subscriber, ())):
+            self._leave(subscriber, number)
+        self._of.pop(subscriber, None)
+
+    def _leave(self, subscriber: Subscriber, number: int) -> None:
+        self._of[subscriber].discard(number)
+        shared = self._shared[number]
+        shared.channel.discard(subscriber)
+        if not shared.channel.members:
+            self._forget(shared)
+
+    def _forget(self, shared: _Shared) -> None:
+        del self._shared[shared.id]
+        alike = self._alike[shared.key]
+        alike.remove(shared)
+        if not alike:
+            del self._alike[shared.key]
+        self.due.pop(shared, None)
+        self._index(shared, set())
+
+    def _index(self, shared: _Shared, keys: set[Key]) -> None:
+        readers = self._readers
+        for key in shared.keys - keys:
+            held = readers[key]
+            held.discard(shared)
+            if not held:
+                del readers[key]
+        for key in keys - shared.keys:
+            readers.setdefault(key, set()).add(shared)
+        shared.keys = keys
+
+    # --- what is due -------------------------------------------------------------------------------------------------
+
+    def changed(self, outcome: Outcome) -> None:
+        """An outcome was executed, and its events are said: mark what it makes due."""
+        if not self._shared:
+            self._rights = self.engine.rights_version
+            return
+        readers = self._readers
+        for key in touched_by(outcome):
+            if key in readers:
+                self.due.update(dict.fromkeys(readers[key]))
+        if outcome.change is not None and outcome.change.next_id != outcome.change.first_id:
+            for key in types_born(outcome, self.engine):
+                if key in readers:
+                    self.due.update(dict.fromkeys(readers[key]))
+        if outcome.change is not None and not outcome.change.scope:
+            for shared in list(self._shared.values()):
+                if shared.settings != shared.query.settings:
+                    self.due[shared] = None
+        if self.engine.rights_version != self._rights or (outcome.change is not None and not outcome.change.scope):
+            self._rights = self.engine.rights_version
+            for shared in list(self._shared.values()):
+                try:
+                    shared.query.check(shared.asking.user)
+                except EngineError as error:
+                    self._end(shared, error)
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def run(self, seconds: float, durable: int) -> float | None:
+        """Run what is due, for about so many seconds. A query whose last result may still wait for the disk, since it
+        is of a change later than `durable`, waits for that: so it runs once for all that is committed together.
+
+        Gives in how many seconds there is more to do, None when that is not known: nothing is due, or only what waits
+        for the disk.
+        """
+        now = self.clock()
+        end = now + seconds
+        soonest: float | None = None
+        for shared in list(self.due):
+            if shared not in self.due:
+                continue
+            if shared.evaluated > durable:
+                continue
+            if shared.ready_at > now:
+                soonest = min(soonest or MAX_INTERVAL, shared.ready_at - now)
+                continue
+            if self.clock() > end:
+                return 0.0
+            self._run(shared)
+        return soonest
+
+    def _run(self, shared: _Shared) -> None:
+        """Run a query again, and say its result if that is another one."""
+        old, packed = shared.value, shared.packed
+        try:
+            self._evaluate(shared)
+        except EngineError as error:
+            self._end(shared, error)
+            return
+        if shared.packed == packed:
+            return
+        operations = difference(old, shared.value, _pack)
+        if not operations:
+            return
+        shared.since = shared.evaluated
+        head = {"subscription": shared.id, "change": shared.evaluated}
+        try:
+            for form, audience in shared.channel.audiences():
+                patch = form.event(LIVE_UPDATE, head | {"patch": operations})
+                if len(patch) * 4 > len(shared.packed):
+                    patch = min(patch, form.event(LIVE_UPDATE, head | {"value": shared.value}), key=len)
+                self.say(audience, patch)
+        except EngineError as error:
+            self._end(shared, error)
+
+    def _evaluate(self, shared: _Shared) -> None:
+        """Run a query and note what it read. Raises an EngineError when it fails or takes too long."""
+        self.due.pop(shared, None)
+        self.evaluations += 1
+        began = self.clock()
+        try:
+            evaluation = shared.query.evaluate(shared.asking, self.result_bytes)
+            packed = _pack(evaluation.value)
+        except Exception as failure:
+            raise failed(failure) from None
+        now = self.clock()
+        if now - began > self.seconds:
+            raise RequestTimeout(f"a live query may take {self.seconds:g} seconds")
+        shared.value, shared.packed = evaluation.value, packed
+        shared.evaluated = self.engine.last_change
+        shared.settings = shared.query.settings
+        shared.ready_at = now + shared.interval
+        if not shared.since:
+            shared.since = shared.evaluated
+        keys: set[Key] = {*evaluation.things, *evaluation.extents, (DEFINITIONS, 0)}
+        if shared.query.scope.id:
+            keys.discard((DEFINITIONS, 0))
+        self._index(shared, keys)
+
+    def _end(self, shared: _Shared, error: EngineError) -> None:
+        """End all subscriptions to a query, and say why."""
+        data = {"subscription": shared.id, "error_code": error.code, "error_msg": error.message}
+        shared.channel.say(self.say, LIVE_END, data)
+        for subscriber in shared.channel.members:
+            self._of[subscriber].discard(shared.id)
+        self._forget(shared)
