@@ -36,6 +36,9 @@ __all__ = ["App", "serve"]
 
 log = logging.getLogger("livethings.server")
 
+LIVE_TIME = 1.0
+"""Seconds that a live query may run; it ends when it takes longer."""
+
 SHUTTING_DOWN_TIME = 0.25
 """Seconds between the news that the server goes down and its going down, in which clients are still served."""
 
@@ -165,9 +168,11 @@ class App:
         try:
             http = self._http = await listeners.open_http(lambda: self.status)
             core = await self._open()
-            if self._config.query_time:
-                watchdog = Watchdog(lambda: self._engine.executing, self._config.query_time, GENERATED)
-                watchdog.start()
+            engine = self._engine
+            watchdog = Watchdog(
+                lambda: engine.executing, self._config.query_time, GENERATED, lambda: engine.live, LIVE_TIME
+            )
+            watchdog.start()
             await listeners.open(core)
             core.start()
             http.core = core
@@ -211,7 +216,7 @@ class App:
         hub = Hub(self._engine, outbox.say)
         requests = Requests(self._engine, hub)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
-        core.live = LiveRounds(Live(self._engine, outbox.say), outbox, loop)
+        core.live = LiveRounds(Live(self._engine, outbox.say, seconds=LIVE_TIME), outbox, loop)
         self._core = core
         self._restorer = Restorer(self._engine, self._config.data_dir, loop, self._replace_state, self._committer.flush)
         return core

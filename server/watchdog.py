@@ -27,15 +27,23 @@ RETRY = 0.002
 
 
 class Watchdog:
-    """Stops requests that run longer than `limit` seconds.
+    """Stops requests that run longer than `limit` seconds, or `live_limit` while `live()` is true; 0: no limit.
 
     `executing` gives a number that is odd while a request runs, and never the same for two. `generated` is the file
     name of code that was made from a query. `start` and `stop` belong on the main thread.
     """
 
-    def __init__(self, executing: Callable[[], int], limit: float, generated: str) -> None:
+    def __init__(
+        self,
+        executing: Callable[[], int],
+        limit: float,
+        generated: str,
+        live: Callable[[], int] = int,
+        live_limit: float = 0.0,
+    ) -> None:
         self._executing = executing
-        self._limit = limit
+        self._limits = (limit, live_limit)
+        self._live = live
         self._generated = generated
         self._condemned = -1
         self._stopping = threading.Event()
@@ -54,7 +62,7 @@ class Watchdog:
         signal.signal(SIGNAL, signal.SIG_DFL)
 
     def _run(self) -> None:
-        pause = min(max(self._limit / 8, RETRY), 0.25)
+        pause = min(max(min(filter(None, self._limits)) / 8, RETRY), 0.25)
         seen = -1
         since = 0.0
         while not self._stopping.wait(pause):
@@ -63,7 +71,7 @@ class Watchdog:
                 continue
             if now != seen:
                 seen, since = now, time.monotonic()
-            elif time.monotonic() - since > self._limit:
+            elif (limit := self._limits[bool(self._live())]) and time.monotonic() - since > limit:
                 self._condemned = now
                 while self._executing() == now and not self._stopping.wait(RETRY):
                     _thread.interrupt_main(SIGNAL)
@@ -72,4 +80,4 @@ class Watchdog:
         """On the main thread, between two instructions of `frame`."""
         if frame is not None and frame.f_code.co_filename == self._generated and self._condemned == self._executing():
             self._condemned = -1  # once: what the request does about it must not be interrupted again
-            raise RequestTimeout(f"the request ran longer than {self._limit:g} seconds")
+            raise RequestTimeout(f"the request ran longer than {self._limits[bool(self._live())]:g} seconds")

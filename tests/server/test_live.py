@@ -61,6 +61,10 @@ async def _native(port: int) -> None:
     assert kind == LIVE_END
     assert end["subscription"] == number
     assert end["error_code"] == -61
+    endless = "for (a in range(100000)) { for (b in range(100000)) { a + b; }; }; 1"
+    await ask(8, SUBSCRIBE, ["//stuff", {"code": endless}])
+    _, kind, error = await package_in()
+    assert (kind, error["error_code"]) == (ERROR, -5)
     await ask(7, UNSUBSCRIBE, [number])
     assert (await package_in())[:2] == (7, OK)
     writer.close()

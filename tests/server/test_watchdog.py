@@ -79,3 +79,14 @@ def test_outside_of_a_query_nothing_is_interrupted(running: Running) -> None:
     end = time.monotonic() + 0.2
     while time.monotonic() < end:
         pass
+
+
+def test_a_live_query_has_a_limit_of_its_own() -> None:
+    running, live = Running(), Running()
+    watchdog = Watchdog(lambda: running.number, 60.0, GENERATED, lambda: live.number % 2, 0.05)
+    watchdog.start()
+    try:
+        with pytest.raises(RequestTimeout, match=r"longer than 0.05 seconds"), running, live:
+            forever()
+    finally:
+        watchdog.stop()
