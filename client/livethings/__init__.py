@@ -42,6 +42,7 @@ from livethings.errors import (
 )
 from livethings.events import Change, Delete, Emitted, Init, NodeStatus, Notice, Stop, Unrouted, Update
 from livethings.link import Backoff
+from livethings.live import Live
 from livethings.rooms import Room
 from livethings.watches import DeepWatch, Watch
 
@@ -65,6 +66,7 @@ __all__ = [
     "ForbiddenError",
     "Init",
     "InternalError",
+    "Live",
     "LivethingsError",
     "LookupFailed",
     "MaxQuotaError",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl as tls
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from livethings.connection import Connection
 from livethings.events import NodeStatus, Notice, Unrouted
 from livethings.link import Backoff, Link, Settings
+from livethings.live import Live
 from livethings.packages import Request
 from livethings.rooms import Room
 from livethings.subscriptions import Queued
@@ -79,10 +80,19 @@ def connect(
 class Requests:
     """Queries and procedures, with the same options for each."""
 
-    def __init__(self, link: Link, *, timeout: float | None, retry: bool) -> None:
+    def __init__(
+        self, link: Link, *, timeout: float | None, retry: bool, conditions: dict[str, Any] | None = None
+    ) -> None:
         self._link = link
         self._timeout = timeout
         self._retry = retry
+        self._conditions = conditions or None
+
+    async def _request(self, kinds: tuple[int, int], body: list[Any], values: Any) -> Any:
+        if self._conditions is None:
+            body = [*body, values] if values is not None else body
+            return await self._link.request(kinds[0], body, self._timeout, self._retry)
+        return await self._link.request(kinds[1], [*body, values, self._conditions], self._timeout, self._retry)
 
     async def query(self, scope: str, code: str, /, **variables: Any) -> Any:
         """Run code in a scope (`//stuff`, `@thingsdb`, `@node`), with variables by name; its result.
@@ -90,15 +100,13 @@ class Requests:
         Raises the server's error; ConnectionLost, or NoReply after the timeout: whether it was carried out is unknown
         then, since it is not sent again unless asked for.
         """
-        body: list[Any] = [scope, code, variables] if variables else [scope, code]
-        return await self._link.request(Request.QUERY, body, self._timeout, self._retry)
+        return await self._request((Request.QUERY, Request.QUERY_WITH), [scope, code], variables or None)
 
     async def run(self, scope: str, procedure: str, /, *args: Any, **named: Any) -> Any:
         """Run a procedure with arguments by position or by name; its result. Raises as `query`."""
         if args and named:
             raise ValueError("the arguments of a procedure go all by position or all by name")
-        arguments: list[Any] | Mapping[str, Any] = named or list(args)
-        return await self._link.request(Request.RUN, [scope, procedure, arguments], self._timeout, self._retry)
+        return await self._request((Request.RUN, Request.RUN_WITH), [scope, procedure], named or list(args))
 
 
 class Database(Requests):
@@ -130,10 +138,32 @@ class Database(Requests):
         """There is a connection at the moment."""
         return self._link.connection is not None and not self._link.connection.ended.done()
 
-    def using(self, *, timeout: float | None = None, retry: bool = False) -> Requests:
-        """Queries and procedures with other options: seconds for the reply (None: the database's), and whether to send
-        a request again when the connection was lost before the reply: for those that may be carried out twice."""
-        return Requests(self._link, timeout=self._timeout if timeout is None else timeout, retry=retry)
+    def using(
+        self,
+        *,
+        timeout: float | None = None,
+        retry: bool = False,
+        atomic: bool = False,
+        decided_at: int | None = None,
+        things: Iterable[int] = (),
+    ) -> Requests:
+        """Queries and procedures with other options:
+
+            await db.using(retry=True).query("//stuff", ".songs.len()")
+
+        `timeout`: seconds for the reply (None: the database's). `retry`: send it again when the connection was lost
+        before the reply, and after NodeError; for what may be carried out twice. `atomic`: when it fails, nothing has
+        changed. `decided_at`: it is refused with OperationError when one of the `things` (ids) was changed after that
+        change.
+        """
+        conditions: dict[str, Any] = {}
+        if atomic:
+            conditions["atomic"] = True
+        if decided_at is not None:
+            conditions["decided_at"] = decided_at
+            conditions["things"] = list(things)
+        timeout = self._timeout if timeout is None else timeout
+        return Requests(self._link, timeout=timeout, retry=retry, conditions=conditions)
 
     async def ping(self) -> None:
         """Ask for a sign of life."""
@@ -160,6 +190,19 @@ class Database(Requests):
                 raise ValueError("a deep watch can't be lossy")
             return DeepWatch(self._link, scope, ids, deep, limit=limit, since=since)
         return Watch(self._link, scope, ids, limit=limit, since=since, lossy=lossy)
+
+    def live(self, scope: str, code: str, /, **variables: Any) -> Live:
+        """The result of code without side effects, and the new one whenever it is another. See `Live`.
+
+        async for count in db.live("//stuff", ".songs.len()"): ...
+        """
+        return Live(self._link, scope, {"code": code} | ({"vars": variables} if variables else {}))
+
+    def live_run(self, scope: str, procedure: str, /, *args: Any, **named: Any) -> Live:
+        """The same of a procedure, with arguments by position or by name."""
+        if args and named:
+            raise ValueError("the arguments of a procedure go all by position or all by name")
+        return Live(self._link, scope, {"procedure": procedure, "args": named or list(args)})
 
     def room(self, scope: str, room: int | str, *, limit: int = QUEUE_LIMIT) -> Room:
         """A room of a collection by its id or name. See `Room`.

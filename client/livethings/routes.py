@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from livethings.events import Delete, NodeStatus, Notice, Stop, Unrouted, Update
 
 if TYPE_CHECKING:
+    from livethings.live import Live
     from livethings.rooms import Room
     from livethings.watches import Watch
 
 __all__ = ["Routes"]
 
 NODE_STATUS, INIT, UPDATE, DELETE, STOP, WARNING, ROOM_JOIN, ROOM_LEAVE, ROOM_EMIT, ROOM_DELETE = range(10)
+LIVE_UPDATE, LIVE_END = 64, 65
 
 NOT_WATCHABLE: Final = 1
 """The code of the warning that an id can't be watched."""
@@ -38,7 +40,7 @@ class Routes:
         self.change = 0
         """All events of changes up to this one have come."""
         self.rooms: dict[int, dict[Room, None]] = {}
-        self.room_claims: Counter[int | str] = Counter()
+        self.live: dict[int, Live] = {}
         self.rest: Callable[[NodeStatus | Notice | Unrouted], None] = lambda event: None
         """Gets what is nobody's."""
 
@@ -91,6 +93,16 @@ class Routes:
         elif kind == ROOM_DELETE:
             for room in self.rooms.pop(data["id"], {}):
                 room.on_delete()
+            return
+        elif kind == LIVE_UPDATE:
+            live = self.live.get(data["subscription"])
+            if live is not None:
+                live.on_update(data)
+            return
+        elif kind == LIVE_END:
+            live = self.live.pop(data["subscription"], None)
+            if live is not None:
+                live.on_end(data)
             return
         elif kind in (ROOM_JOIN, ROOM_LEAVE):
             return
