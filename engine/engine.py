@@ -32,7 +32,7 @@ from engine.errors import (
 from engine.functions.backups import Backups
 from engine.functions.history import record_commit
 from engine.functions.registry import type_name
-from engine.futures import Unfinished, run_futures, value_of
+from engine.futures import Pending, Unfinished, run_futures, value_of
 from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
 from engine.language.cache import QueryCache
@@ -40,6 +40,7 @@ from engine.language.formatter import parse_closure
 from engine.language.passwords import passwords_in, texts
 from engine.limits import MAX_RESULT_BYTES
 from engine.login import HashFirst, Logins, hash_password, verify_password
+from engine.modules import Module
 from engine.quota import check_sent
 from engine.replay import Replay
 from engine.result import result
@@ -71,10 +72,10 @@ class Outcome:
     `value` is the result as a tree, or `error` what went wrong. `change` is to be made durable before anything is
     said. `effects` are what the query said while it ran, in order; `deleted` the ids of things that are gone since.
     `closed_rooms` are the rooms that are gone, each with its scope. `more` are the outcomes of futures that ran after
-    the query, in order: announced like this one, before the reply.
+    the query, in order: announced like this one, before the reply. While it is `pending`, there is no reply yet.
     """
 
-    __slots__ = ("change", "closed_rooms", "deleted", "effects", "error", "more", "value")
+    __slots__ = ("change", "closed_rooms", "deleted", "effects", "error", "more", "pending", "value")
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Outcome:
         self.effects = effects
         self.deleted = deleted
         self.more: list[Outcome] | None = None
+        self.pending: Pending | None = None
         self.closed_rooms: list[tuple[str, int]] | None = None
 
 
@@ -126,7 +128,7 @@ class Engine:
         self.tokens: dict[bytes, tuple[User, Token]] = {}  # by digest
         self.logins = Logins(self)
         self.collections: dict[str, Collection] = {}
-        self.modules: dict[str, Any] = {}
+        self.modules: dict[str, Module] = {}
         self.cache = QueryCache()
         self.live = 0  # 1 while a live query is evaluated
         self.live_closures: dict[
@@ -393,15 +395,31 @@ class Engine:
             ctx.futures = None
         else:
             run_futures(self, ctx, outcome, before_change)
+        self._end_futures(ctx, outcome)
+
+    def _end_futures(self, ctx: Context, outcome: Outcome) -> None:
+        """The futures of a query have run, or wait for modules."""
+        if outcome.pending is None:
             if ctx.awaited is not None and outcome.error is None:
                 try:
                     outcome.value = result(value_of(ctx.awaited), ctx)
                 except Exception as failure:
                     outcome.error = failed(failure)
-        ctx.awaited = None
-        if ctx.loose is not None:
-            untangle(ctx.loose)
+            ctx.awaited = None
+            if ctx.loose is not None:
+                untangle(ctx.loose)
         self._take_gone(outcome.more[-1] if outcome.more else outcome)
+
+    def go_on(self, futures: Any, future: Future, answer: Any) -> Outcome:
+        """A module has answered a future: run what waited for that; never raises."""
+        self.executing += 1
+        futures.answer(future, answer)
+        futures.run()
+        outcome = Outcome(futures.value)
+        futures.report(outcome)
+        self._end_futures(futures.query, outcome)
+        self.executing += 1
+        return outcome
 
     def run_part(
         self, ctx: Context, run: Callable[[Context, dict[str, Any]], Any], changes: bool, *, code: str = ""

@@ -1,19 +1,22 @@
 """Running futures after their query (spec/time-and-procedures.md, section 3).
 
 Those created last start first. A future whose closure needs a change gets one of its own, and runs after all that need
-none, in order of starting. A future that a future creates starts as soon as that one has run.
+none, in order of starting. A future that a future creates starts as soon as that one has run. One that asks a module
+runs when the answer comes: the query is `Pending` until then, and other queries run.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.context import Context
-from engine.errors import EngineError, MaxQuotaError, OperationError
+from engine.errors import EngineError, LanguageError, MaxQuotaError, OperationError
 from engine.limits import MAX_FUTURES, MAX_FUTURES_PER_CLOSURE
 from engine.users import CHANGE, require
+from engine.values.error import Error
 from engine.values.future import Future
 from engine.values.list import List
 from engine.values.room import Room
@@ -25,10 +28,11 @@ from engine.values.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from engine.engine import Engine, Outcome
+    from engine.modules import Answer, ModuleRequest
     from engine.values.closure import ClosureCode
     from engine.values.thing import Value
 
-__all__ = ["Unfinished", "run_futures", "value_of"]
+__all__ = ["Pending", "Unfinished", "run_futures", "value_of"]
 
 
 class Unfinished:
@@ -68,7 +72,7 @@ class Unfinished:
 def value_of(value: Value) -> Value:
     """The value of a future that ran, or the value itself."""
     while type(value) is Future:
-        if value.then is None:
+        if value.runs is None:
             return List([value_of(argument) for argument in value.arguments])
         value = value.value
     return value
@@ -78,17 +82,34 @@ def run_futures(
     engine: Engine, query: Context, outcome: Outcome, before_change: Callable[[], Outcome | None] | None = None
 ) -> None:
     """Run the futures of a query that succeeded, and those that they create; what they come to goes into
-    `outcome.more`. The first error becomes that of the query: then nothing starts any more.
+    `outcome.more`. The first error becomes that of the query: then nothing starts any more. While modules are asked,
+    the outcome is `pending`.
 
-    `before_change` is called once, before the first change of a future; its outcome precedes that of the future.
+    `before_change` is called once, before the first change of a future or request to a module; its outcome precedes
+    that of the future.
     """
     futures = _Futures(engine, query, before_change)
+    futures.value = outcome.value
     futures.run()
-    if futures.more:
-        outcome.more = futures.more
-    if futures.error is not None:
-        outcome.error = futures.error
-        outcome.value = None
+    futures.report(outcome)
+
+
+class Pending:
+    """A query whose futures wait for modules. When one answers, `progress` gets an outcome of what came of that: the
+    last one, which is not pending, has the query's value or error."""
+
+    def __init__(self, futures: _Futures) -> None:
+        self._futures = futures
+        self.progress: Callable[[Outcome], None] = lambda outcome: None
+        self.conclude: Callable[[Outcome], Outcome] = lambda outcome: outcome
+        """What is done to the last outcome before it goes to `progress`."""
+
+    def answered(self, future: Future, answer: Answer) -> None:
+        """A module has answered."""
+        outcome = self._futures.engine.go_on(self._futures, future, answer)
+        if outcome.pending is None:
+            outcome = self.conclude(outcome)
+        self.progress(outcome)
 
 
 class _Futures:
@@ -102,6 +123,10 @@ class _Futures:
         self.waiting: deque[Future] = deque()
         self.more: list[Outcome] = []
         self.error: EngineError | None = None
+        self.value: Any = None  # of the query's own code, as a tree
+        self.asked = 0
+        """How many modules have not answered yet."""
+        self.pending = Pending(self)
         query.futures = None
 
     def run(self) -> None:
@@ -117,11 +142,64 @@ class _Futures:
             else:
                 return
 
+    def report(self, outcome: Outcome) -> None:
+        """What they came to so far goes into an outcome."""
+        if self.more:
+            outcome.more, self.more = self.more, []
+        if self.asked:
+            outcome.pending, outcome.value = self.pending, None
+        elif self.error is not None:
+            outcome.error, outcome.value = self.error, None
+
     def start(self, future: Future) -> None:
-        """Run a future at once, unless it needs a change."""
-        if future.then is None:
+        """Run a future at once, unless it needs a change or asks a module."""
+        if future.request is not None:
+            self.ask(future, future.request)
+        else:
+            self.begin(future)
+
+    def ask(self, future: Future, request: ModuleRequest) -> None:
+        """Send a future's request to its module."""
+        self.tell_before()
+        try:
+            self.engine.host.modules.send(request.module, request.data, partial(self.pending.answered, future))
+        except EngineError as failure:
+            self.settle(future, failure)
+        else:
+            self.asked += 1
+
+    def answer(self, future: Future, answer: Answer) -> None:
+        """A module has answered a future's request."""
+        self.asked -= 1
+        if self.error is not None:
             self.engine.futures.finish((future,))
-        elif future.then.code.has_effects:
+        else:
+            self.settle(future, answer)
+
+    def settle(self, future: Future, answer: Answer) -> None:
+        """The answer to a future's request is known: run what it is for."""
+        request, future.request = future.request, None
+        assert request is not None
+        result: Any = answer
+        if not isinstance(answer, EngineError):
+            try:
+                result = request.response(answer)
+            except EngineError as failure:
+                result = failure
+        if isinstance(result, EngineError):
+            if future.otherwise is None or not isinstance(result, LanguageError):
+                self.fail(result)
+                self.engine.futures.finish((future,))
+                return
+            future.runs, result = future.otherwise, Error.caught(result)
+        future.arguments = (result, *future.arguments[1:])
+        self.begin(future)
+
+    def begin(self, future: Future) -> None:
+        """Run a future's closure at once, unless it needs a change."""
+        if future.runs is None:
+            self.engine.futures.finish((future,))
+        elif future.runs.code.has_effects:
             try:
                 self.check(future)
             except EngineError as failure:
@@ -144,14 +222,11 @@ class _Futures:
 
     def run_one(self, future: Future) -> None:
         """Run a future, in a change of its own if it needs one."""
-        closure = future.then
+        closure = future.runs
         assert closure is not None
         changes = closure.code.has_effects
-        if changes and self.before_change is not None:
-            before = self.before_change()
-            self.before_change = None
-            if before is not None:
-                self.more.append(before)
+        if changes:
+            self.tell_before()
         query = self.query
         ctx = Context(self.engine, query.scope, query.caller, query.root)
         ctx.deep = query.deep
@@ -175,6 +250,14 @@ class _Futures:
         self.engine.futures.finish((future,))
         if part.change is not None or part.effects or part.deleted or part.closed_rooms:
             self.more.append(part)
+
+    def tell_before(self) -> None:
+        """Something is about to be done that must not be done twice."""
+        if self.before_change is not None:
+            before = self.before_change()
+            self.before_change = None
+            if before is not None:
+                self.more.append(before)
 
     def fail(self, error: EngineError) -> None:
         """Something has failed; the first failure counts."""

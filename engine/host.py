@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import BadDataError
+from engine.modules import NoModules
 
 if TYPE_CHECKING:
+    from engine.modules import ModuleHost
     from engine.users import User
 
 __all__ = ["Host", "NoHost"]
@@ -48,6 +50,17 @@ class Host(Protocol):
     @property
     def pcre_version(self) -> str: ...
 
+    @property
+    def modules(self) -> ModuleHost:
+        """What runs the modules."""
+
+    @property
+    def modules_path(self) -> str:
+        """The folder of the modules, empty when none are run."""
+
+    @property
+    def python_interpreter(self) -> str: ...
+
     def set_log_level(self, level: str) -> None:
         """Log from this level on."""
 
@@ -74,6 +87,11 @@ class NoHost:
     stored_change = 0
     connections = 0
     pcre_version = ""
+    modules_path = ""
+    python_interpreter = "python"
+
+    def __init__(self) -> None:
+        self.modules: ModuleHost = NoModules()
 
     def set_log_level(self, level: str) -> None:
         self.log_level = level

@@ -35,7 +35,9 @@ def due_tasks(engine: Engine) -> list[tuple[Any, Task]]:
     """The tasks whose time has come, each with its scope, the earliest first."""
     now = engine.clock()
     scopes: list[Any] = [engine.server, *engine.collections.values()]
-    due = [(scope, task) for scope in scopes for task in scope.tasks.values() if 0 < task.start <= now]
+    due = [
+        (scope, task) for scope in scopes for task in scope.tasks.values() if 0 < task.start <= now and not task.running
+    ]
     return sorted(due, key=lambda item: (item[1].start, item[1].id))
 
 
@@ -67,6 +69,16 @@ class _Run:
         outcome = engine.run_part(ctx, self.run, closure.code.has_effects)
         if ctx.futures is not None:
             engine.run_futures(ctx, outcome, self.before_change)
+        if outcome.pending is None:
+            return self.conclude(outcome)
+        outcome.pending.conclude = self.conclude
+        joined = _joined([outcome, *(outcome.more or ())])
+        joined.pending, outcome.pending = outcome.pending, None
+        return joined
+
+    def conclude(self, outcome: Outcome) -> Outcome:
+        """It has run, with all its futures: how that ended, and all that it came to."""
+        task, engine = self.task, self.engine
         self.error = self.error or outcome.error
         outcome.error = None
         parts = [outcome, *(outcome.more or ())]

@@ -17,11 +17,12 @@ from engine.language.compiler import GENERATED
 from engine.store import Checkpoint, Committer, Retention, SqliteStore, Store, StoreError
 from server.backups import BackupRunner
 from server.config import Config, ConfigError
-from server.connection import GOING_AWAY, LOGIN
+from server.connection import GOING_AWAY, LOGIN, MODULES
 from server.core import Core
 from server.http.app import Http
 from server.listeners import ListenError, Listeners
 from server.live import LiveRounds
+from server.modules import Modules
 from server.outbox import Outbox, on_loop
 from server.quiet import search_for_garbage
 from server.restorer import Restorer
@@ -30,6 +31,7 @@ from server.watchdog import Watchdog
 from watch import Hub, Live, Requests
 
 if TYPE_CHECKING:
+    from engine.modules import ModuleHost
     from engine.users import User
 
 __all__ = ["App", "serve"]
@@ -73,6 +75,9 @@ class _Host:
         self.http_port = config.http_port
         self.storage_path = f"{config.data_dir}/"
         self.pcre_version = "10"
+        self.modules_path = "" if config.modules_path is None else f"{config.modules_path}/"
+        self.python_interpreter = config.python_interpreter
+        self.modules: ModuleHost = app.modules
 
     @property
     def status(self) -> str:
@@ -116,6 +121,7 @@ class App:
         self._stop = asyncio.Event()
         self._failure: Exception | None = None
         self._store: Store | None = None
+        self.modules = Modules(loop, config.modules_path, config.python_interpreter, config.module_time)
         self._engine = Engine()
         self._engine.host = _Host(self, config)
         self._core: Core | None = None
@@ -176,6 +182,8 @@ class App:
             await listeners.open(core)
             core.start()
             http.core = core
+            for module in self._engine.modules.values():
+                self.modules.added(module)
             page = f"; open {listeners.page} in a browser" if listeners.page else ""
             ready(f"livethings is ready: {listeners}{page}")
             if self._engine.default_password:
@@ -246,6 +254,8 @@ class App:
                 break  # the others are still due in the next round
             outcome = self._engine.run_task(scope, task)
             if outcome is not None:
+                if outcome.pending is not None:
+                    outcome.pending.progress = lambda part: core.publish(part, None, None)
                 core.publish(outcome, None, None)
                 await asyncio.sleep(0)
 
@@ -292,6 +302,7 @@ class App:
                 lambda: not http.under_way and not any(_under_way(connection) for connection in core.connections)
             )
             await self.restorer.close()
+            await self.modules.close()
             await self._flush()
             core.announce("OFFLINE")
             core.outbox.flush()
@@ -333,7 +344,7 @@ class App:
 
 
 def _under_way(connection: Any) -> bool:
-    return isinstance(connection, Session) and (connection.waiting or bool(connection.blocked & LOGIN))
+    return isinstance(connection, Session) and (connection.waiting or bool(connection.blocked & (LOGIN | MODULES)))
 
 
 # --- the process -----------------------------------------------------------------------------------------------------

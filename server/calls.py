@@ -118,6 +118,18 @@ def _run(session: Session, call: Call) -> None:
 
 
 def _tell(session: Session, call: Call, outcome: Outcome) -> None:
+    if outcome.pending is not None:
+        session.wait_for(outcome, lambda last: _result(session, call, last))
+        return
+    frame = _result(session, call, outcome)
+    if outcome.change is not None or outcome.effects or outcome.deleted or outcome.more:
+        session.core.publish(outcome, session, frame)
+    elif frame is not None:
+        session.core.outbox.say(session, frame)
+
+
+def _result(session: Session, call: Call, outcome: Outcome) -> bytes | None:
+    """What a query came to, as a frame."""
     error = outcome.error
     result: EngineError | str
     if error is None:
@@ -127,11 +139,7 @@ def _tell(session: Session, call: Call, outcome: Outcome) -> None:
             result = too_large
     else:
         result = error
-    frame = _frame(session, call, result)
-    if outcome.change is not None or outcome.effects or outcome.deleted or outcome.more:
-        session.core.publish(outcome, session, frame)
-    elif frame is not None:
-        session.core.outbox.say(session, frame)
+    return _frame(session, call, result)
 
 
 def _list(value: Any, name: str) -> list[Any]:

@@ -6,6 +6,7 @@ of the file, which `--config` or `LIVETHINGS_CONFIG` names.
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -71,6 +72,14 @@ class Config:
         default=30.0, metadata=about("a connection that is silent this long is asked for a sign of life", 1, 86400)
     )
 
+    modules_path: Path | None = field(
+        default=None, metadata=about("folder of the modules, programs that queries may ask; without it none is run")
+    )
+    python_interpreter: str = field(default=sys.executable, metadata=about("what runs modules written in Python"))
+    module_time: float = field(
+        default=60.0, metadata=about("longest time that a module may take to answer, in seconds; 0: no limit", 0, 86400)
+    )
+
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("--tls-cert and --tls-key go together: set both or neither")
@@ -124,7 +133,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ConfigError(f"{path}: {key} must be text or a number")
         values[name] = _convert(name, str(value), f"{path}: {key}")
-        if name in ("data_dir", "tls_cert", "tls_key"):
+        if name in ("data_dir", "tls_cert", "tls_key", "modules_path"):
             values[name] = path.parent / values[name]
     return values
 

@@ -29,7 +29,7 @@ LINGER = 5.0
 GOING_AWAY, UNSUPPORTED, INVALID_TEXT, POLICY, TOO_BIG, TRY_LATER = 1001, 1003, 1007, 1008, 1009, 1013
 
 # Why a connection's requests wait.
-LOGIN, TURN, DISK, READER, CLOSED = 1, 2, 4, 8, 16
+LOGIN, TURN, DISK, READER, CLOSED, MODULES = 1, 2, 4, 8, 16, 32
 
 
 class Connection(asyncio.Protocol):

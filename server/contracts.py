@@ -117,6 +117,11 @@ class Outcome(Protocol):
         """The outcomes of what ran after the query as its consequence, in order: announced before the reply too."""
         ...
 
+    @property
+    def pending(self) -> Any:
+        """While the query waits for modules: an `engine.futures.Pending`, whose `progress` gets what comes next."""
+        ...
+
 
 Login: TypeAlias = Any
 """A user at once, or a callable without arguments: the slow check of a password, to be run off the loop.

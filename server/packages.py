@@ -13,7 +13,7 @@ from msgpack import ExtraData, Timestamp, Unpacker, unpackb
 
 from engine.errors import BadDataError, EngineError, TypeFailed
 from engine.login import HashFirst
-from server.contracts import Answer
+from server.contracts import Answer, Outcome
 from server.forms import pack
 from server.native import (
     AUTH,
@@ -156,14 +156,13 @@ def serve(session: Session, packages: Iterator[Package]) -> None:
                 outcome = (query if kind == QUERY else core.engine.run)(
                     session, items[0], items[1] if count > 1 else None, items[2] if count > 2 else None
                 )
-                if outcome.error is None:
-                    try:
-                        frame = frame_of(package_id, DATA, pack(outcome.value))
-                    except EngineError as too_large:
-                        frame = frame_of(package_id, ERROR, _error(too_large))
-                else:
-                    frame = frame_of(package_id, ERROR, _error(outcome.error))
-                session.said += len(frame)
+                if outcome.pending is not None:
+                    session.wait_for(outcome, partial(_reply, session, package_id))
+                    if rest():
+                        session.keep(packages)
+                        break
+                    continue
+                frame = _reply(session, package_id, outcome)
                 if outcome.change is not None or outcome.effects or outcome.deleted or outcome.more:
                     core.publish(outcome, session, frame)
                 elif outbox.open:
@@ -185,6 +184,19 @@ def serve(session: Session, packages: Iterator[Package]) -> None:
             break
     if said:
         outbox.touch(session)
+
+
+def _reply(session: Session, package_id: int, outcome: Outcome) -> bytes:
+    """What a query came to, as a package."""
+    if outcome.error is None:
+        try:
+            frame = session.package(package_id, DATA, pack(outcome.value))
+        except EngineError as too_large:
+            frame = session.package(package_id, ERROR, _error(too_large))
+    else:
+        frame = session.package(package_id, ERROR, _error(outcome.error))
+    session.said += len(frame)
+    return frame
 
 
 def _error(error: EngineError) -> bytes:

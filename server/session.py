@@ -15,12 +15,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine.errors import AuthError, EngineError, InternalError
-from server.connection import DISK, LOGIN, TURN, Connection, log
+from server.connection import DISK, LOGIN, MODULES, TURN, Connection, log
 
 if TYPE_CHECKING:
     from engine.login import HashFirst
     from server.authenticator import Credentials
-    from server.contracts import Form
+    from server.contracts import Form, Outcome
     from server.core import Core
 
 __all__ = ["NO_HASHES", "PackageFrame", "Session", "Speak", "internal_error", "log_in_first", "untraced"]
@@ -129,6 +129,20 @@ class Session(Connection):
             self.receive(backlog)
         if self.ended and not self.blocked:
             self._end_when_said()
+
+    def wait_for(self, outcome: Outcome, reply: Callable[[Outcome], bytes | None]) -> None:
+        """A query waits for modules: publish what it came to so far; its reply and the requests behind it wait."""
+
+        def progress(part: Outcome) -> None:
+            last = part.pending is None
+            subscriber = None if self.closed else self
+            self.core.publish(part, subscriber, reply(part) if last and subscriber is not None else None)
+            if last and self.blocked & MODULES:
+                self.unblock(MODULES)
+
+        outcome.pending.progress = progress
+        self.block(MODULES)
+        self.core.publish(outcome, self, None)
 
     # --- login ------------------------------------------------------------------------------------------------------
 

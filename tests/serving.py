@@ -19,14 +19,21 @@ ROOT = Path(__file__).parents[1]
 class Server:
     """A server process that can be started again where it was: on the same ports, with the same data.
 
-    `folder` is for its data and its log; `program` is what Python runs, by default the server's command line.
+    `folder` is for its data and its log; `program` is what Python runs, by default the server's command line; `more`
+    are further options of `serve`.
     """
 
-    def __init__(self, folder: Path, program: tuple[str | Path, ...] = ("-m", "server.cli")) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        program: tuple[str | Path, ...] = ("-m", "server.cli"),
+        more: tuple[str | Path, ...] = (),
+    ) -> None:
         self.tcp, self.ws, self.http = free_ports(3)
         self.data = folder / "data"
         self._log = folder / "log"
         self._program = program
+        self._more = more
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +53,7 @@ class Server:
         with self._log.open("ab") as log:
             arguments: list[str | Path] = [
                 sys.executable, *self._program, "serve", "--data-dir", self.data,
-                "--tcp-port", str(self.tcp), "--ws-port", str(self.ws), "--http-port", str(self.http),
+                "--tcp-port", str(self.tcp), "--ws-port", str(self.ws), "--http-port", str(self.http), *self._more,
             ]  # fmt: skip
             self.process = subprocess.Popen[bytes](
                 arguments,

@@ -15,6 +15,7 @@ from engine.functions import (  # noqa: F401
     json,
     lists,
     math,
+    modules,
     node,
     nothing,
     procedures,

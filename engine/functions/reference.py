@@ -37,6 +37,7 @@ PAGES = {
     "History": ("history",),
     "Collections": ("collections", "exporting"),
     "Users and rights": ("users",),
+    "Modules": ("modules",),
     "The node": ("node", "backups"),
 }
 """The modules that declare the global functions of each page."""

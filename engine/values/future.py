@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import LanguageError, LookupFailed, NumArgumentsError, OperationError, TypeFailed
+from engine.errors import NumArgumentsError, OperationError, TypeFailed
 from engine.functions.registry import METHODS, function, method, register_kind, type_name
 from engine.language.runtime import read_variable
 from engine.result import Result, shows
@@ -17,6 +17,7 @@ from engine.values.thing import Thing
 
 if TYPE_CHECKING:
     from engine.context import Context
+    from engine.modules import ModuleRequest
     from engine.values.thing import Value
 
     Thunk = Callable[[], Value]
@@ -27,18 +28,38 @@ __all__ = ["Future"]
 class Future:
     """A future: the closure that it runs (`then`), and the arguments.
 
-    `value` is what the closure gave, once the future has `finished`. `otherwise` runs in the place of `then` when a
-    module fails. `arguments` come by reference; a future may be among them.
+    `value` is what the closure gave, once the future has `finished`. `arguments` come by reference; a future may be
+    among them. One with a `request` asks a module first: the answer takes the place of the first argument, and when
+    the module fails, `otherwise` that of `then`. `runs` is what runs, once that is known.
     """
 
-    __slots__ = ("arguments", "finished", "otherwise", "then", "value")
+    __slots__ = ("arguments", "finished", "otherwise", "request", "runs", "then", "value")
 
-    def __init__(self, arguments: tuple[Value, ...], then: Closure | None = None) -> None:
+    def __init__(
+        self, arguments: tuple[Value, ...], then: Closure | None = None, request: ModuleRequest | None = None
+    ) -> None:
         self.arguments = arguments
-        self.then = then
+        self.then = self.runs = then
         self.otherwise: Closure | None = None
+        self.request = request
         self.value: Value = None
         self.finished = False
+
+    @classmethod
+    def create(
+        cls,
+        ctx: Context,
+        arguments: tuple[Value, ...],
+        then: Closure | None = None,
+        request: ModuleRequest | None = None,
+    ) -> Future:
+        """A future of the query. MaxQuotaError or OperationError when there are too many."""
+        made = cls(arguments, then, request)
+        ctx.engine.futures.add(made)
+        if ctx.futures is None:
+            ctx.futures = []
+        ctx.futures.append(made)
+        return made
 
 
 register_kind("future", Future)
@@ -60,23 +81,20 @@ def _pack(value: Future, home: Any, depth: int) -> Tree:
     "future",
     "start: any, arguments*: lazy any",
     runs_code=True,
-    doc="Code that runs after the query: a closure, or nil with arguments for `then`; the query's answer waits for it.",
+    doc="Code that runs after the query: a closure, nil, or a module's request; the query's answer waits for it.",
     example="future(|| .count += 1)",
 )
 def future(ctx: Context, start: Value, *arguments: Thunk) -> Future:
     if type(start) is Closure:
-        made = Future(_closure_arguments(ctx, start, arguments), start)
-    elif start is None:
-        made = Future((None, *[argument() for argument in arguments]))
-    elif isinstance(start, Thing):
-        raise _no_module(start)
-    else:
-        raise TypeFailed(f"future() takes a closure, nil or a thing as argument 1, not {type_name(start)}")
-    ctx.engine.futures.add(made)
-    if ctx.futures is None:
-        ctx.futures = []
-    ctx.futures.append(made)
-    return made
+        return Future.create(ctx, _closure_arguments(ctx, start, arguments), start)
+    if start is None:
+        return Future.create(ctx, (None, *[argument() for argument in arguments]))
+    if isinstance(start, Thing):
+        from engine.modules import request
+
+        asked = request(ctx, start)
+        return Future.create(ctx, (None, *[argument() for argument in arguments]), request=asked)
+    raise TypeFailed(f"future() takes a closure, nil or a thing as argument 1, not {type_name(start)}")
 
 
 def _closure_arguments(ctx: Context, closure: Closure, given: tuple[Thunk, ...]) -> tuple[Value, ...]:
@@ -94,16 +112,6 @@ def _closure_arguments(ctx: Context, closure: Closure, given: tuple[Thunk, ...])
     return tuple(values)
 
 
-def _no_module(request: Thing) -> LanguageError:
-    """What is wrong with a request to a module."""
-    if not request.has("module"):
-        return LookupFailed("the request of a future has no property module, which names the module")
-    name = request.get("module")
-    if type(name) is not str:
-        return TypeFailed(f"the property module of a request is a str, not {type_name(name)}")
-    return LookupFailed(f"there is no module {name[:80]}")
-
-
 @method(
     "future",
     "then",
@@ -116,7 +124,7 @@ def then(ctx: Context, value: Future, closure: Thunk) -> Future:
     code: Closure = THEN.check_lazy(0, closure)
     _check_free(value, value.then)  # the argument may have given it one
     ctx.engine.futures.occupy(code.code)
-    value.then = code
+    value.then = value.runs = code
     return value
 
 

@@ -40,6 +40,7 @@ class FakeOutcome:
     effects: Any = None
     deleted: Any = None
     more: Any = None
+    pending: Any = None
 
 
 @dataclass
