@@ -275,6 +275,8 @@ class App:
         self._checkpoint_change, self._checkpoint_at = checkpoint.change_id, time.monotonic()
         self._core.hub.before_reply(outcome, None)
         self._core.hub.after_reply(outcome)
+        for module in self._engine.modules.values():
+            self.modules.added(module)
 
     def _fail(self, error: Exception) -> None:
         """The store has failed. What it has not confirmed must not be told to anybody, so nobody is told anything."""

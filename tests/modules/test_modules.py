@@ -240,4 +240,15 @@ async def test_the_module_of_the_documentation(server: Server) -> None:
     while await ask(client, "module_info('hello').load().status;", "@t") != "running":
         await asyncio.sleep(0.02)
     assert await ask(client, "hello({name: 'Iris'}).then(|answer| answer.load());") == "Hello, Iris!"
-    assert await ask(client, "hello({}).then(|| 1).else(|err| err.code());") == CANCELLED
+
+
+async def test_modules_over_http(server: Server) -> None:
+    client = await installed(server)
+    body = b'{"type": "query", "code": "many({do: \'echo\', x: 4, load: true}).then(|r| r.x);"}'
+    reader, writer = await within(asyncio.open_connection("127.0.0.1", server.http))
+    writer.write(
+        b"POST /collection/stuff HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWRtaW46cGFzcw==\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    )
+    assert (await within(reader.read())).endswith(b"\r\n\r\n4")
+    client.writer.close()
