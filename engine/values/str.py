@@ -6,17 +6,13 @@ the bytes themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from engine.errors import LookupFailed
 from engine.functions.registry import method
-from engine.values.regex import Regex
 from engine.values.text import byte_length, decoded, encoded, is_utf8
 
 if TYPE_CHECKING:
     from engine.context import Context
-    from engine.values.thing import Value
 
 __all__ = ["WHITE_SPACE"]
 
@@ -88,18 +84,3 @@ method(
     doc="An early name of ends_with().",
     example="'breakfast'.endswith('fast')",
 )(ends_with)
-
-
-@method(
-    "str",
-    "test",
-    "pattern*: lazy regex",
-    alias=True,
-    doc="Does a regex match anywhere in the text?",
-    example="'a cabbage'.test(/ab+/)",
-)
-def test(ctx: Context, text: str, *pattern: Callable[[], Value]) -> bool:
-    regex = pattern[0]() if len(pattern) == 1 else None
-    if type(regex) is not Regex:
-        raise LookupFailed("a str has no method test()")
-    return regex.matches(encoded(text))
