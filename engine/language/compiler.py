@@ -115,6 +115,9 @@ def compile_closure(source: str, scope: str = "C", make_unit: type[Unit] | None 
 class Unit:
     """Everything compiled together: the functions, and the Python objects that they refer to."""
 
+    rows = True
+    """May closures run as rows (`engine.language.rows`)? Those note no reads."""
+
     names_in_code = GLOBALS
     """What the code can name."""
 
@@ -146,7 +149,7 @@ class Unit:
         function = self.function(name, literal)
         function.compile_body(literal.body)
         code.direct = function.locals is not None and not literal.has_effects
-        code.repeatable = code.direct
+        code.repeatable = code.direct and self.rows
         if len(self.codes) > before:
             code.scope = self.scope
         return code

@@ -366,6 +366,8 @@ class _TrackedFunction(CompiledFunction):
 class TrackedUnit(Unit):
     """Functions that note what they read."""
 
+    rows = False
+
     names_in_code = TRACKED
 
     def function(self, name: str, literal: n.ClosureLiteral | None) -> CompiledFunction:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from engine.engine import Engine
 from engine.errors import EngineError
+from engine.language.compiler import compile_closure
+from engine.language.tracked import TrackedUnit
 from engine.users import FULL, QUERY, User
 from server.forms import pack, pack_event
 from watch import Live
@@ -300,3 +302,9 @@ def test_a_procedure_can_be_subscribed() -> None:
     world.change("del_procedure('plus')")
     world.run()
     assert reply["subscription"] in world.client.ended
+
+
+def test_closures_of_live_queries_do_not_run_as_rows() -> None:
+    """Rows read properties without noting them."""
+    assert compile_closure("|x| x.a").repeatable
+    assert not compile_closure("|x| x.a", make_unit=TrackedUnit).repeatable
