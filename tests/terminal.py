@@ -15,7 +15,7 @@ import pytest
 
 __all__ = ["Terminal"]
 
-LONGEST = 20.0
+LONGEST = 60.0
 """Seconds after which what is waited for will not come."""
 
 ROUND = 0.02

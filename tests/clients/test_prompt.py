@@ -67,7 +67,8 @@ def test_export_and_import(prompt: Any, tmp_path: Path) -> None:
     terminal.until("(@t)>")
     terminal.type("new_collection('prompted');\n")
     terminal.until('"prompted"')
-    terminal.type("@:prompted .x = [1, {y: 2}]; set_type('Pair', {a: 'int'});\n")
+    terminal.type("@:prompted .x = [1, {y: 2}]; set_type('Pair', {a: 'int'}); 'stored';\n")
+    terminal.until('"stored"')
     terminal.press("d")
     terminal.end()
     for options, kind in (((), "mp"), (("--structure-only",), "ti")):
