@@ -6,7 +6,7 @@ import re
 
 from engine.errors import ValueFailed
 
-__all__ = ["RESERVED_KEYS", "RESERVED_TYPE_NAMES", "check_key", "is_name"]
+__all__ = ["RESERVED_KEYS", "RESERVED_TYPE_NAMES", "check_key", "check_name", "is_name"]
 
 _matches_name = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,254}\Z", re.ASCII).match
 
@@ -83,6 +83,12 @@ def is_name(text: str) -> bool:
     if len(_known) < 65_536:
         _known.add(text)
     return True
+
+
+def check_name(text: str, owner: str) -> None:
+    """ValueError unless the text is a name; `owner` says what it is to be the name of, such as `a room`."""
+    if not is_name(text):
+        raise ValueFailed(f"{owner} can't have the name {text[:80]!r}: it must follow the name rule")
 
 
 def check_key(key: str) -> None:

@@ -9,7 +9,7 @@ from engine.effects import Gone
 from engine.errors import ForbiddenError, LookupFailed, TypeFailed, ValueFailed
 from engine.functions.registry import FUNCTIONS, function
 from engine.limits import MAX_DEEP
-from engine.names import is_name
+from engine.names import check_name
 from engine.quota import QUOTAS
 from engine.replay import Replay, replays
 from engine.users import CHANGE, FULL, QUERY, RUN, require
@@ -43,8 +43,7 @@ def find_collection(ctx: Context, which: str | int) -> Collection:
     example="new_collection('music')",
 )
 def new_collection(ctx: Context, name: str) -> str:
-    if not is_name(name):
-        raise ValueFailed(f"a collection can't have the name {name[:80]!r}: it must follow the name rule")
+    check_name(name, "a collection")
     if name in ctx.engine.collections:
         raise LookupFailed(f"there is a collection {name} already")
     collection = ctx.engine.new_collection(name, int(ctx.now))
@@ -94,8 +93,7 @@ def del_collection(ctx: Context, collection: str | int) -> None:
 def rename_collection(ctx: Context, collection: str | int, name: Callable[[], Value]) -> None:
     found = find_collection(ctx, collection)
     new_name: str = FUNCTIONS["rename_collection"].check_lazy(1, name)
-    if not is_name(new_name):
-        raise ValueFailed(f"a collection can't have the name {new_name[:80]!r}: it must follow the name rule")
+    check_name(new_name, "a collection")
     if new_name in ctx.engine.collections:
         raise LookupFailed(f"there is a collection {new_name} already")
     _rename(ctx.engine, found, new_name)

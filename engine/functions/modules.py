@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import LookupFailed, TypeFailed, ValueFailed
-from engine.functions.registry import FUNCTIONS, function, type_name
+from engine.errors import LookupFailed, TypeFailed
+from engine.functions.registry import function, lazy, type_name
 from engine.modules import CONF_DEEP, Module, check_source, find_module, packed
-from engine.names import is_name
+from engine.names import check_name
 from engine.replay import Replay, replays
 from engine.state import loads, saves
 from engine.users import CHANGE
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     Thunk = Callable[[], Value]
 
 
-def _lazy(name: str, index: int, thunk: Thunk) -> Any:
-    """A lazy argument of a function, evaluated and checked."""
-    return FUNCTIONS[name].check_lazy(index, thunk)
-
-
 @function(
     "new_module",
     "name: str, source: lazy str, conf?: lazy any",
@@ -37,8 +32,8 @@ def _lazy(name: str, index: int, thunk: Thunk) -> Any:
     example="new_module('hello', 'hello.py', {greeting: 'hi'})",
 )
 def new_module(ctx: Context, name: str, source: Thunk, conf: Thunk | None = None) -> None:
-    _check_name(name)
-    file = _lazy("new_module", 1, source)
+    check_name(name, "a module")
+    file = lazy("new_module", 1, source)
     check_source(file)
     if name in ctx.engine.modules:
         raise LookupFailed(f"there is a module {name} already")
@@ -46,11 +41,6 @@ def new_module(ctx: Context, name: str, source: Thunk, conf: Thunk | None = None
     ctx.engine.modules[name] = module
     ctx.record(0, {"new_module": _fields(module)})
     ctx.engine.host.modules.added(module)
-
-
-def _check_name(name: str) -> None:
-    if not is_name(name):
-        raise ValueFailed(f"a module can't have the name {name[:80]!r}: it must follow the name rule")
 
 
 def _conf(ctx: Context, value: Value) -> bytes | None:
@@ -77,7 +67,7 @@ def del_module(ctx: Context, name: str) -> None:
 )
 def rename_module(ctx: Context, name: str, new_name: str) -> None:
     module = find_module(ctx, name)
-    _check_name(new_name)
+    check_name(new_name, "a module")
     if new_name in ctx.engine.modules:
         raise LookupFailed(f"there is a module {new_name} already")
     _rename(ctx.engine, module, new_name)
@@ -116,7 +106,7 @@ def set_module_conf(ctx: Context, name: str, conf: Thunk) -> None:
 )
 def set_module_scope(ctx: Context, name: str, scope: Thunk) -> None:
     module = find_module(ctx, name)
-    text = _lazy("set_module_scope", 1, scope)
+    text = lazy("set_module_scope", 1, scope)
     module.scope = None if text is None else ctx.engine.scope(text).id
     ctx.record(0, {"set_module_scope": {"name": name, "scope": module.scope}})
 

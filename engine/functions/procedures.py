@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.collection import Procedure
 from engine.encoding import log_packer
-from engine.errors import LookupFailed, OperationError, ValueFailed
+from engine.errors import LookupFailed, OperationError
 from engine.functions.registry import FUNCTIONS, function
-from engine.names import is_name
+from engine.names import check_name
 from engine.replay import Replay, replays
 from engine.state import loads, saves
 from engine.users import CHANGE
@@ -29,14 +29,9 @@ def find_procedure(ctx: Context, name: str) -> Procedure:
     """The procedure of that name in the query's scope; ValueError when malformed, LookupError when unknown."""
     procedure = ctx.scope.procedures.get(name)
     if procedure is None:
-        check_name(name)
+        check_name(name, "a procedure")
         raise LookupFailed(f"there is no procedure {name}")
     return procedure
-
-
-def check_name(name: str) -> None:
-    if not is_name(name):
-        raise ValueFailed(f"a procedure can't have the name {name[:80]!r}: it must follow the name rule")
 
 
 def require_commit(ctx: Context) -> None:
@@ -71,7 +66,7 @@ def _job(procedure: Procedure) -> dict[str, Any]:
 )
 def new_procedure(ctx: Context, name: str, closure: Callable[[], Value]) -> str:
     require_commit(ctx)
-    check_name(name)
+    check_name(name, "a procedure")
     code: Closure = NEW_PROCEDURE.check_lazy(1, closure)
     if name in ctx.scope.procedures:
         raise LookupFailed(f"there is a procedure {name} already")
@@ -119,7 +114,7 @@ def rename_procedure(ctx: Context, name: str, new: Callable[[], Value]) -> None:
     require_commit(ctx)
     procedure = find_procedure(ctx, name)
     new_name: str = FUNCTIONS["rename_procedure"].check_lazy(1, new)
-    check_name(new_name)
+    check_name(new_name, "a procedure")
     if new_name in ctx.scope.procedures:
         raise LookupFailed(f"there is a procedure {new_name} already")
     del ctx.scope.procedures[name]

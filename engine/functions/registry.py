@@ -37,6 +37,7 @@ __all__ = [
     "Method",
     "early_name",
     "function",
+    "lazy",
     "method",
     "register_kind",
     "stepwise",
@@ -233,6 +234,11 @@ METHODS: dict[str, dict[type, Method]] = {}
 STEPWISE: dict[str, dict[type, Method]] = {}
 """Methods whose later arguments see what the earlier ones did. They stand in for those of the same name in `METHODS`
 where there are several arguments, and receive thunks."""
+
+
+def lazy(name: str, index: int, thunk: Callable[[], Any] | None) -> Any:
+    """The checked value of an argument that the function `name` evaluates itself; None where it was not given."""
+    return None if thunk is None else FUNCTIONS[name].check_lazy(index, thunk)
 
 
 def function(

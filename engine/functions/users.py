@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ForbiddenError, LookupFailed, MaxQuotaError, OperationError, TypeFailed, ValueFailed
-from engine.functions.registry import FUNCTIONS, early_name, function, type_name
+from engine.functions.registry import early_name, function, lazy, type_name
 from engine.limits import MAX_TOKENS
 from engine.login import hash_password, token_digest
 from engine.names import is_name
@@ -49,11 +49,6 @@ def own_or_granting(ctx: Context, user: User) -> None:
     """Only the right GRANT lets one touch another's password and tokens."""
     if user is not ctx.caller.user:
         require(ctx.caller.user, ctx.engine.server, GRANT)  # type: ignore[arg-type]
-
-
-def lazy(name: str, index: int, thunk: Thunk | None) -> Any:
-    """The checked value of an argument that the function evaluates itself; None where it was not given."""
-    return None if thunk is None else FUNCTIONS[name].check_lazy(index, thunk)
 
 
 def check_user_name(ctx: Context, name: str) -> None:

@@ -15,7 +15,7 @@ from engine.encoding import leaf
 from engine.errors import LookupFailed, NumArgumentsError, OperationError, TypeFailed, ValueFailed
 from engine.functions.registry import function, method, register_kind, type_name
 from engine.language.runtime import checked_deep
-from engine.names import is_name
+from engine.names import check_name
 from engine.replay import Replay, replays
 from engine.result import Result, shows
 from engine.snapshot import packs
@@ -124,8 +124,8 @@ def room(ctx: Context, which: int | str | Room | None = None) -> Room:
         return Room()
     if isinstance(which, Room):
         return which
-    if type(which) is str and not is_name(which):
-        raise ValueFailed(f"a room can't have the name {which[:80]!r}: it must follow the name rule")
+    if type(which) is str:
+        check_name(which, "a room")
     found: Room | None = ctx.scope.find_room(which) if ctx.scope.kind == "C" else None  # type: ignore[union-attr]
     if found is None:
         raise LookupFailed(f"there is no room {which}")
@@ -158,8 +158,7 @@ def set_name(ctx: Context, value: Room, name: Callable[[], Value]) -> None:
     if wanted is not None and type(wanted) is not str:
         raise TypeFailed(f"set_name() takes a str or nil as argument 1, not {type_name(wanted)}")
     if wanted is not None:
-        if not is_name(wanted):
-            raise ValueFailed(f"a room can't have the name {wanted[:80]!r}: it must follow the name rule")
+        check_name(wanted, "a room")
         other = ctx.scope.find_room(wanted)  # type: ignore[union-attr]
         if other is not None and other is not value:
             raise LookupFailed(f"there is a room {wanted} already")
