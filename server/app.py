@@ -254,9 +254,10 @@ class App:
                 break  # the others are still due in the next round
             outcome = self._engine.run_task(scope, task)
             if outcome is not None:
-                if outcome.pending is not None:
-                    outcome.pending.progress = lambda part: core.publish(part, None, None)
-                core.publish(outcome, None, None)
+                if outcome.pending is None:
+                    core.publish(outcome, None, None)
+                else:
+                    core.follow(outcome, lambda last: core.publish(last, None, None))
                 await asyncio.sleep(0)
 
     def _checkpoint(self) -> None:

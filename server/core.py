@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.store import StoreError
@@ -106,6 +106,25 @@ class Core:
                     self.live.changed(part)
         except Exception:
             log.exception("events could not be made")
+
+    def follow(
+        self,
+        outcome: Outcome,
+        last: Callable[[Outcome], None],
+        subscriber: Callable[[], Session | None] = lambda: None,
+    ) -> None:
+        """Publish what a query that waits for modules came to so far, and what comes of each answer. Its last outcome,
+        the one with its value or error, goes to `last` to be published. `subscriber` gives the connection that asked,
+        None when it is gone."""
+
+        def progress(part: Outcome) -> None:
+            if part.pending is None:
+                last(part)
+            else:
+                self.publish(part, subscriber(), None)
+
+        outcome.pending.progress = progress
+        self.publish(outcome, subscriber(), None)
 
     def _give_way(self) -> None:
         """Once a turn of the loop: let the committer's thread in, which this one could shut out for long."""

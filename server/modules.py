@@ -55,7 +55,7 @@ class Modules:
         self.interpreter = interpreter
         self.request_time = request_time
         self._runners: dict[Module, _Runner] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def _runner(self, module: Module) -> _Runner:
         runner = self._runners.get(module)
@@ -121,12 +121,12 @@ class Modules:
         """Stop all."""
         runners = list(self._runners.values())
         self._runners.clear()
-        await asyncio.gather(*(runner.stop("the server stops") for runner in runners), *self._stopping)
+        await asyncio.gather(*(runner.stop("the server stops") for runner in runners), *self._tasks)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 class _Runner:
@@ -169,11 +169,10 @@ class _Runner:
             self.modules._later(self._run(path, self._wanted))
 
     async def again(self, why: str) -> None:
-        """Have another process."""
-        self._wanted += 1
-        wanted = self._wanted
+        """Have another process, unless the module is to be something else when this one has ended."""
+        wanted = self._wanted + 1  # `stop` counts it up
         await self.stop(why)
-        if self._wanted == wanted + 1 and self.module in self.modules._runners:
+        if self._wanted == wanted and self.module in self.modules._runners:
             self.start()
 
     async def stop(self, why: str) -> None:

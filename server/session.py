@@ -133,16 +133,16 @@ class Session(Connection):
     def wait_for(self, outcome: Outcome, reply: Callable[[Outcome], bytes | None]) -> None:
         """A query waits for modules: publish what it came to so far; its reply and the requests behind it wait."""
 
-        def progress(part: Outcome) -> None:
-            last = part.pending is None
-            subscriber = None if self.closed else self
-            self.core.publish(part, subscriber, reply(part) if last and subscriber is not None else None)
-            if last and self.blocked & MODULES:
+        def here() -> Session | None:
+            return None if self.closed else self
+
+        def last(part: Outcome) -> None:
+            self.core.publish(part, here(), None if self.closed else reply(part))
+            if self.blocked & MODULES:
                 self.unblock(MODULES)
 
-        outcome.pending.progress = progress
         self.block(MODULES)
-        self.core.publish(outcome, self, None)
+        self.core.follow(outcome, last, here)
 
     # --- login ------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -162,11 +161,8 @@ async def _execute(core: Core, media: str, caller: HttpCaller, execute: Callable
             outcome = execute()
     except Exception:
         return error_reply(internal_error())
-    while outcome.pending is not None:  # modules are asked
-        following: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        outcome.pending.progress = partial(_goes_on, core, following)
-        core.publish(outcome, None, None)
-        outcome = await following
+    if outcome.pending is not None:
+        outcome = await _last(core, outcome)
     reply = _reply(media, outcome)
     if outcome.change is not None or outcome.effects or outcome.deleted or outcome.more:
         for part in (outcome, *(outcome.more or ())):
@@ -178,14 +174,18 @@ async def _execute(core: Core, media: str, caller: HttpCaller, execute: Callable
     return reply
 
 
-def _goes_on(core: Core, following: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    """What came of a module's answer; when the client has left meanwhile, it is published all the same."""
-    if not following.done():
-        following.set_result(outcome)
-        return
-    if outcome.pending is not None:
-        outcome.pending.progress = partial(_goes_on, core, following)
-    core.publish(outcome, None, None)
+async def _last(core: Core, outcome: Outcome) -> Outcome:
+    """The last outcome of a query that waits for modules. When the client leaves meanwhile, it is published here."""
+    waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    def last(part: Outcome) -> None:
+        if waiting.done():
+            core.publish(part, None, None)
+        else:
+            waiting.set_result(part)
+
+    core.follow(outcome, last)
+    return await waiting
 
 
 def _reply(media: str, outcome: Outcome) -> Response:
