@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 
 
 class Server:
-    """A server process that can be started again where it was: on the same ports, with the same data.
+    """A server process that can be started again where it was: on the same ports, with the same data. As a context
+    manager it runs within the block.
 
     `folder` is for its data and its log; `program` is what Python runs, by default the server's command line; `more`
     are further options of `serve`.
@@ -35,6 +36,13 @@ class Server:
         self._program = program
         self._more = more
         self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
     def said(self) -> str:

@@ -22,10 +22,8 @@ CANCELLED, OPERATION, FORBIDDEN, LOOKUP, BAD_DATA = -64, -63, -55, -54, -53
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A server with the module `many`."""
-    made = Server(tmp_path, more=("--modules-path", tmp_path / "modules", "--module-time", "2"))
-    made.start()
-    yield made
-    made.stop()
+    with Server(tmp_path, more=("--modules-path", tmp_path / "modules", "--module-time", "2")) as made:
+        yield made
     assert "Traceback" not in made.said
 
 
@@ -211,16 +209,12 @@ async def test_what_a_client_asked_is_done_though_it_is_gone(server: Server) -> 
 
 
 async def test_without_a_folder_no_module_runs(tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    server.start()
-    try:
+    with Server(tmp_path) as server:
         client = await connected(server)
         assert await ask(client, "new_module('many', 'many.py');", "@t") is None
         assert "--modules-path" in await ask(client, "module_info('many').load().status;", "@t")
         assert await ask(client, "deploy_module('many', 'import os');", "@t") == OPERATION
         assert await ask(client, "many({});") == OPERATION
-    finally:
-        server.stop()
 
 
 @pytest.mark.parametrize("source", ["", "/etc/passwd", "../other.py", "a/./b.py", "é.py", "github.com/only"])

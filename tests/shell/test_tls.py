@@ -33,10 +33,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def secure_server(authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("secure"), program=("-c", SECURE, authority))
-    server.start()
-    yield server
-    server.stop()
+    with Server(tmp_path_factory.mktemp("secure"), program=("-c", SECURE, authority)) as server:
+        yield server
 
 
 @pytest.mark.parametrize("scheme", ["tcps", "wss"])
