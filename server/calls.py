@@ -198,6 +198,23 @@ def _unsubscribe(session: Session, call: Call) -> None:
     _answer(session, call, "null")
 
 
+def _presence(session: Session, call: Call) -> None:
+    scope, asked = _subject(session, call)
+    _answer(session, call, encode(session.core.hub.presence.ask(session, scope, asked)))
+
+
+def _unpresence(session: Session, call: Call) -> None:
+    scope, asked = _subject(session, call)
+    session.core.hub.presence.end(session, scope, asked)
+    _answer(session, call, "null")
+
+
+def _subject(session: Session, call: Call) -> tuple[str, dict[str, Any]]:
+    """The scope, and the room or thing that presence is about."""
+    scope, room, thing = _bind(session, call, ("scope", "room", "thing"), 1)
+    return scope, {name: value for name, value in (("room", room), ("thing", thing)) if value is not None}
+
+
 def _live(session: Session) -> LiveRounds:
     live = session.core.live
     if live is None:
@@ -219,6 +236,8 @@ METHODS: dict[str, Method] = {
     "ping": _ping,
     "subscribe": _subscribe,
     "unsubscribe": _unsubscribe,
+    "presence": _presence,
+    "unpresence": _unpresence,
 }
 
 _NAMES = ", ".join(METHODS)

@@ -23,6 +23,7 @@ __all__ = [
     "Hub",
     "Login",
     "Outcome",
+    "Presence",
     "Requests",
     "Say",
     "Subscriber",
@@ -242,6 +243,18 @@ class Requests(Protocol):
         ...
 
 
+class Presence(Protocol):
+    """Who is where, for those who ask. Raises `EngineError` when nothing was done."""
+
+    def ask(self, caller: Any, scope: str, asked: Any) -> Tree:
+        """The reply: who is in a room or watches a thing. Who comes and goes from here on is told by events."""
+        ...
+
+    def end(self, caller: Any, scope: str, asked: Any) -> None:
+        """No more events."""
+        ...
+
+
 class Hub(Protocol):
     """Who watches what. It says what it has to say through the `Say` that it was made with."""
 
@@ -260,6 +273,13 @@ class Hub(Protocol):
     @property
     def subscriptions(self) -> tuple[int, int]:
         """How many watches of things and joins of rooms there are."""
+        ...
+
+    @property
+    def presence(self) -> Presence: ...
+
+    def user_changed(self, subscriber: Any) -> None:
+        """A connection that had a user has logged in again."""
         ...
 
     def drop(self, subscriber: Any) -> None:

@@ -162,9 +162,11 @@ class Core:
         return True
 
     def logged_in(self, session: Session) -> None:
-        """The connection has a user now."""
+        """The connection has a user now, or another one."""
         if self._early.pop(session, None) is not None:
             self.sessions.add(session)
+        else:
+            self.hub.user_changed(session)
 
     def ended(self, connection: Connection) -> None:
         """The connection gets nothing any more, though it may not be closed yet."""

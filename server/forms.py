@@ -33,6 +33,9 @@ EVENT_METHODS: Final = {
     native.ROOM_DELETE: "room.delete",
     native.LIVE_UPDATE: "live.update",
     native.LIVE_END: "live.end",
+    native.PRESENCE_JOIN: "presence.join",
+    native.PRESENCE_LEAVE: "presence.leave",
+    native.PRESENCE_END: "presence.end",
 }
 """The JSON-RPC method of each type of event."""
 

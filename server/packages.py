@@ -26,9 +26,11 @@ from server.native import (
     OK,
     PING,
     PONG,
+    PRESENCE,
     QUERY,
     RUN,
     SUBSCRIBE,
+    UNPRESENCE,
     UNSUBSCRIBE,
     UNWATCH,
     WATCH,
@@ -237,11 +239,31 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
             if session.user is None:
                 raise log_in_first()
             _serve_live(session, package_id, kind, items_of(data))
+        elif kind in (PRESENCE, UNPRESENCE):
+            scope, asked = _scope_and_map(session, data)
+            if kind == PRESENCE:
+                present = core.hub.presence.ask(session, scope, asked)
+                outbox.say(session, frame_of(package_id, DATA, pack(present)))
+            else:
+                core.hub.presence.end(session, scope, asked)
+                outbox.say(session, frame_of(package_id, OK))
         # Other types are not ours: no reply, the connection stays.
     except EngineError as error:
         outbox.say(session, frame_of(package_id, ERROR, _error(error)))
     except Exception:
         outbox.say(session, frame_of(package_id, ERROR, _error(internal_error())))
+
+
+def _scope_and_map(session: Session, data: bytes | bytearray) -> tuple[str, dict[str, Any]]:
+    """The body of a request that is `[scope, map]`."""
+    if session.user is None:
+        raise log_in_first()
+    items = items_of(data)
+    if items and isinstance(items[-1], EngineError):
+        raise items[-1]
+    if not items or len(items) != 2 or type(items[0]) is not str or type(items[1]) is not dict:
+        raise BadDataError("the request takes a scope and a map")
+    return items[0], items[1]
 
 
 def _serve_live(session: Session, package_id: int, kind: int, items: list[Any] | None) -> None:

@@ -12,7 +12,8 @@ from engine.change import Internal, Job, Mutation
 
 __all__ = [
     "LIVE_END", "LIVE_UPDATE",
-    "NODE_STATUS", "ROOM_DELETE", "ROOM_EMIT", "ROOM_JOIN", "ROOM_LEAVE", "WARNING", "WATCH_DELETE", "WATCH_INIT",
+    "NODE_STATUS", "PRESENCE_END", "PRESENCE_JOIN", "PRESENCE_LEAVE",
+    "ROOM_DELETE", "ROOM_EMIT", "ROOM_JOIN", "ROOM_LEAVE", "WARNING", "WATCH_DELETE", "WATCH_INIT",
     "WATCH_STOP", "WATCH_UPDATE", "not_watchable", "runs", "update",
 ]  # fmt: skip
 
@@ -28,6 +29,9 @@ ROOM_EMIT: Final = 8
 ROOM_DELETE: Final = 9
 LIVE_UPDATE: Final = 64
 LIVE_END: Final = 65
+PRESENCE_JOIN: Final = 66
+PRESENCE_LEAVE: Final = 67
+PRESENCE_END: Final = 68
 
 WARN_NOT_WATCHABLE: Final = 1
 WARN_LOG: Final = 2

@@ -28,6 +28,7 @@ from watch.events import (
     runs,
     update,
 )
+from watch.presence import Presence
 
 if TYPE_CHECKING:
     from engine.change import Change
@@ -48,6 +49,7 @@ class Hub:
         self.things: dict[int, Channel] = {}
         self.rooms: dict[int, Channel] = {}
         self.node = Channel()
+        self.presence = Presence(engine, say, self.things, self.rooms)
         self._watched: dict[Subscriber, set[int]] = {}
         self._joined: dict[Subscriber, set[int]] = {}
         self._rights = engine.rights_version
@@ -68,8 +70,9 @@ class Hub:
         channel = self.things.get(thing_id)
         if channel is None:
             channel = self.things[thing_id] = Channel()
-        channel.add(subscriber, (scope, right))
         self._watched.setdefault(subscriber, set()).add(thing_id)
+        if channel.add(subscriber, (scope, right)) and thing_id in self.presence.observed:
+            self.presence.came(subscriber, thing_id)
 
     def unwatch(self, subscriber: Subscriber, thing_id: int) -> bool:
         """End a subscription to a thing; False when there was none."""
@@ -79,6 +82,8 @@ class Hub:
         if not channel.members:
             del self.things[thing_id]
         self._watched[subscriber].discard(thing_id)
+        if thing_id in self.presence.observed:
+            self.presence.left(subscriber, thing_id)
         return True
 
     def stop(self, subscriber: Subscriber, thing_id: int) -> None:
@@ -92,7 +97,11 @@ class Hub:
         if channel is None:
             channel = self.rooms[room_id] = Channel()
         self._joined.setdefault(subscriber, set()).add(room_id)
-        return channel.add(subscriber, None)
+        if not channel.add(subscriber, None):
+            return False
+        if room_id in self.presence.observed:
+            self.presence.came(subscriber, room_id)
+        return True
 
     def leave(self, subscriber: Subscriber, room_id: int) -> bool:
         """End a subscription to a room; False when there was none."""
@@ -102,6 +111,8 @@ class Hub:
         if not channel.members:
             del self.rooms[room_id]
         self._joined[subscriber].discard(room_id)
+        if room_id in self.presence.observed:
+            self.presence.left(subscriber, room_id)
         return True
 
     def watches_node(self, subscriber: Subscriber) -> bool:
@@ -109,7 +120,8 @@ class Hub:
         return subscriber in self.node.members
 
     def drop(self, subscriber: Subscriber) -> None:
-        """The connection is gone: all its subscriptions end, without a word."""
+        """The connection is gone: all its subscriptions end, without a word to it."""
+        self.presence.drop(subscriber)
         for thing_id in list(self._watched.get(subscriber, ())):
             self.unwatch(subscriber, thing_id)
         for room_id in list(self._joined.get(subscriber, ())):
@@ -117,6 +129,11 @@ class Hub:
         self._watched.pop(subscriber, None)
         self._joined.pop(subscriber, None)
         self.node.discard(subscriber)
+        self.presence.forget(subscriber)
+
+    def user_changed(self, subscriber: Subscriber) -> None:
+        """The connection has logged in as another user; what it watches stays."""
+        self.presence.user_changed(subscriber)
 
     # --- outcomes ----------------------------------------------------------------------------------------------------
 
@@ -139,6 +156,8 @@ class Hub:
             for thing_id in outcome.deleted:
                 if thing_id in self.things:
                     self._delete(thing_id)
+                if thing_id in self.presence.observed:
+                    self.presence.gone(thing_id)
         if outcome.closed_rooms:
             for scope, room_id in outcome.closed_rooms:
                 self._close_room(scope, room_id)
@@ -222,6 +241,8 @@ class Hub:
             for thing_id in effect.things:
                 if thing_id in self.things:
                     self._delete(thing_id)
+                if thing_id in self.presence.observed:
+                    self.presence.gone(thing_id)
         elif subscriber is None:
             return
         elif kind is Log:
@@ -242,11 +263,11 @@ class Hub:
 
     def _close_room(self, scope: str, room_id: int) -> None:
         channel = self.rooms.pop(room_id, None)
-        if channel is None:
-            return
-        channel.say(self.say, ROOM_DELETE, {"scope": scope, "id": room_id})
-        for member in channel.members:
-            self._joined[member].discard(room_id)
+        if channel is not None:
+            channel.say(self.say, ROOM_DELETE, {"scope": scope, "id": room_id})
+            for member in channel.members:
+                self._joined[member].discard(room_id)
+        self.presence.gone(room_id)
 
     def _check_rights(self) -> None:
         """End, with a stop event, the watches of users who lost the right to them."""
@@ -257,6 +278,7 @@ class Hub:
         for member in list(self.node.members):
             if not _has(member, self.engine.node, JOIN):
                 self.node.discard(member)
+        self.presence.check_rights()
 
 
 def _has(subscriber: Subscriber, scope: Scope, right: int) -> bool:

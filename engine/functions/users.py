@@ -405,6 +405,7 @@ def _rule(name: str, thunk: Thunk) -> str | Regex:
 
 
 def _tell_whitelists(ctx: Context, user: User) -> None:
+    ctx.engine.rights_version += 1
     ctx.record(0, {"set_whitelists": {"id": user.id, "whitelists": pack_whitelists(user)}})
 
 

@@ -188,8 +188,13 @@ class FakeHub:
         for _ in outcome.deleted or ():
             self.tell(native.DELETE, {"#": 1})
 
+    presence: Any = None
+
     def watches_node(self, subscriber: Any) -> bool:
         return subscriber in self.node
+
+    def user_changed(self, subscriber: Any) -> None:
+        """Nobody asks who is where."""
 
     def drop(self, subscriber: Any) -> None:
         if subscriber in self.subscribers:

@@ -11,7 +11,10 @@ from engine.errors import BadDataError, ForbiddenError, LookupFailed, ValueFaile
 from engine.users import FULL, JOIN, QUERY, User
 from watch import Hub, Requests
 
-NAMES = {1: "init", 2: "update", 3: "delete", 4: "stop", 5: "warning", 6: "join", 7: "leave", 8: "emit", 9: "room gone"}
+NAMES = {
+    1: "init", 2: "update", 3: "delete", 4: "stop", 5: "warning", 6: "join", 7: "leave", 8: "emit", 9: "room gone",
+    66: "presence.join", 67: "presence.leave", 68: "presence.end",
+}  # fmt: skip
 
 
 class TreeForm:
