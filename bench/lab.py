@@ -35,6 +35,7 @@ class Sizes:
     iterations: int
     people: int
     built: int
+    users: int
 
 
 FULL = Sizes(
@@ -50,6 +51,7 @@ FULL = Sizes(
     iterations=100_000,
     people=10_000,
     built=100_000,
+    users=1000,
 )
 QUICK = Sizes(
     seconds=0.05,
@@ -64,6 +66,7 @@ QUICK = Sizes(
     iterations=1000,
     people=100,
     built=1000,
+    users=10,
 )
 
 

@@ -261,6 +261,13 @@ class Engine:
         """The user of a finished check; AuthError when it failed."""
         return self.logins.done(check, verified)
 
+    def login_renewed(self, check: Any) -> Outcome | None:
+        """After `login_done`: the user's hash is replaced if it was of an old kind; the outcome is to be announced."""
+        user = self.logins.renew(check)
+        if user is None:
+            return None
+        return self._note(self.server, {"set_password": {"id": user.id, "password": user.password}})
+
     def login_token(self, token: str) -> User:
         """The user of a token; AuthError when it is unknown or expired."""
         return self.logins.token(token)
@@ -553,10 +560,14 @@ class Engine:
 
     def note_for_node(self, job: Job) -> Outcome:
         """Log what the process around the engine did to what the node keeps; the outcome is to be announced."""
-        change = self.begin_change(self.node)
-        self.node.change = None
+        return self._note(self.node, job)
+
+    def _note(self, scope: Scope, job: Job) -> Outcome:
+        """A change that no query made."""
+        change = self.begin_change(scope)
+        scope.change = None
         change.mutations.append((0, Internal(job)))
-        self.finish_change(self.node, change)
+        self.finish_change(scope, change)
         return Outcome(None, None, change)
 
     def collect_garbage(self) -> Outcome | None:

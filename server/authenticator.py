@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from engine.errors import AuthError, EngineError, InternalError, NodeError
 from engine.login import HashFirst
-from server.contracts import Engine
+from server.contracts import Engine, Outcome
 
 __all__ = ["Authenticator", "Credentials"]
 
@@ -43,8 +43,10 @@ MAX_ADDRESSES = 10_000
 class Authenticator:
     """One for the server."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, publish: Callable[[Outcome], None]) -> None:
+        """`publish` gets the change that a login makes when it has the password hashed anew."""
         self._engine = engine
+        self._publish = publish
         self._loop = loop
         self._pool = ThreadPoolExecutor(os.cpu_count() or 2, "password", _give_way)
         self._under_way: dict[Callable[[], bool], list[tuple[str, Credentials, Done]]] = {}  # who waits for a check
@@ -123,6 +125,9 @@ class Authenticator:
                 done(None, error)
             else:
                 done(user, None)
+        renewed = self._engine.login_renewed(check)
+        if renewed is not None:
+            self._publish(renewed)
 
     def hash_first(self, passwords: HashFirst, done: Callable[[dict[str, bytes]], None]) -> None:
         """Hash the passwords that a request is going to set, and call `done` with them, none if that failed."""

@@ -180,6 +180,10 @@ class Engine(Protocol):
         """The user of a finished check. Raises AuthError when not verified, or when user or password changed since."""
         ...
 
+    def login_renewed(self, check: Callable[[], bool]) -> Outcome | None:
+        """After `login_done`: what is to be published of it, None for nothing."""
+        ...
+
 
 class Committer(Protocol):
     """Makes changes durable, in a thread of its own, and says so through the callback that it was made with."""

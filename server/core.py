@@ -55,7 +55,7 @@ class Core:
         self.outbox = outbox
         self.config = config
         self.loop = loop
-        self.authenticator = Authenticator(engine, loop)
+        self.authenticator = Authenticator(engine, loop, lambda outcome: self.publish(outcome, None, None))
         self.live: LiveRounds | None = None
         self.status = "READY"
         """The node's status word."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.lab import Lab
-from bench.rows import compute, deliveries, latency, live, memory, queries, startup
+from bench.rows import compute, deliveries, latency, live, logins, memory, queries, startup
 from bench.table import Row
 
 __all__ = ["GROUPS"]
@@ -15,6 +15,7 @@ GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "deliveries": deliveries.rows,
     "latency": latency.rows,
     "live": live.rows,
+    "logins": logins.rows,
     "memory": memory.rows,
     "startup": startup.rows,
     "compute": compute.rows,

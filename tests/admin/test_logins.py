@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from hashlib import scrypt
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from websockets.asyncio.client import connect as connect_websocket
 from engine.engine import Engine
 from engine.errors import AuthError
 from engine.login import HashFirst, PasswordCheck, hash_password, verify_password
+from engine.replay import Replay
 from engine.users import User
 from server.native import AUTH, DATA, ERROR, OK, QUERY
 from tests.conftest import Admin
@@ -113,8 +115,44 @@ async def test_no_secret_is_on_disk(start: Start, tmp_path: Path) -> None:  # no
 def test_a_hash_is_salted_and_says_its_cost() -> None:
     one, two = hash_password("secret"), hash_password("secret")
     assert one != two and len(one) == 3 + 16 + 32
-    assert 128 * 2 ** one[0] * one[1] >= 16 << 20, "it should need at least 16 MiB"
+    kind, passes, mib = one[:3]
+    assert kind == 0 and (mib, passes) in ((7, 5), (9, 4), (12, 3), (19, 2), (46, 1)), "Argon2id as OWASP has it"
     assert verify_password("secret", one) and not verify_password("Secret", one)
+
+
+def old_hash(password: str) -> bytes:
+    """A hash as earlier versions stored it."""
+    salt = bytes(range(16))
+    return bytes((14, 8, 1)) + salt + scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1, maxmem=1 << 26, dklen=32)
+
+
+def test_an_old_hash_is_made_anew_at_login(engine: Engine) -> None:
+    admin = engine.users["admin"]
+    admin.password = old = old_hash("secret")
+    wrong = engine.login("admin", "Secret")
+    with pytest.raises(AuthError):
+        engine.login_done(wrong, wrong())
+    assert wrong.renewed is None and admin.password == old
+    check = engine.login("admin", "secret")
+    assert engine.login_done(check, check()) is admin
+    renewed = engine.login_renewed(check)
+    assert renewed is not None and renewed.change is not None
+    assert admin.password is not None and admin.password[0] == 0 and verify_password("secret", admin.password)
+    assert engine.login_renewed(check) is None
+    assert engine.login("admin", "secret") is admin, "it is remembered under its new hash"
+    replayed = Engine(clock=lambda: 1_500_000_000.0, seed=1)
+    replayed.initialise()
+    Replay(replayed).apply(renewed.change.packed)
+    assert replayed.users["admin"].password == admin.password
+
+
+def test_an_old_hash_that_changes_meanwhile_is_left_alone(engine: Engine) -> None:
+    admin = engine.users["admin"]
+    admin.password = old_hash("secret")
+    check = engine.login("admin", "secret")
+    assert engine.login_done(check, check()) is admin
+    admin.password = None
+    assert engine.login_renewed(check) is None and admin.password is None
 
 
 def test_clients_of_a_user_share_a_check_while_it_is_under_way(engine: Engine) -> None:

@@ -127,6 +127,9 @@ class FakeEngine:
             raise AuthError("unknown user or wrong password")
         return self.user
 
+    def login_renewed(self, check: Callable[[], bool]) -> Any:
+        return None
+
 
 class FakeCommitter:
     """Durable at once, or, after `hold`, when the test says so."""

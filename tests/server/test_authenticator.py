@@ -34,7 +34,7 @@ def engine() -> FakeEngine:
 
 
 async def made(engine: FakeEngine) -> Authenticator:
-    return Authenticator(engine, asyncio.get_running_loop())
+    return Authenticator(engine, asyncio.get_running_loop(), lambda outcome: None)
 
 
 async def test_a_remembered_login_and_a_token_are_answered_at_once(engine: FakeEngine) -> None:
