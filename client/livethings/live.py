@@ -39,7 +39,11 @@ class Live(Subscription[Any]):
         """The change that the newest result is true at."""
 
     def every(self, seconds: float) -> Self:
-        """Have a result at most so often. To be said before it begins."""
+        """Have a result at most so often; said before it begins. Raises ValueError for what is no time."""
+        if not seconds >= 0:
+            raise ValueError(f"an interval is a number of seconds from 0 on, not {seconds!r}")
+        if self._started is not None:
+            raise RuntimeError("the interval is said before the live query begins")
         self._interval = seconds
         return self
 
@@ -63,7 +67,7 @@ class Live(Subscription[Any]):
             self._id = value["subscription"]
             connection.routes.live[self._id] = self
             self.change = value["change"]
-            if not value.get("resumed"):
+            if not value.get("resumed") and not (self._known and _same(self._value, value["value"])):
                 self._take_in(value["value"])
             self._is_started()
 
@@ -94,8 +98,6 @@ class Live(Subscription[Any]):
         self.fail(server_error(data["error_code"], data["error_msg"]))
 
     def _take_in(self, value: Any) -> None:
-        if self._known and value == self._value:
-            return
         self._known = True
         self._value = value
         self._new = True
@@ -107,3 +109,14 @@ class Live(Subscription[Any]):
     def _take(self) -> Any:
         self._new = False
         return self._value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Are two results the same to the server? To Python, `True`, 1 and 1.0 are equal."""
+    if type(one) is not type(other):
+        return False
+    if type(one) is list:
+        return len(one) == len(other) and all(map(_same, one, other))
+    if type(one) is dict:
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    return bool(one == other or (one != one and other != other))  # nan is not equal to itself

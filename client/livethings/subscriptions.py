@@ -55,7 +55,11 @@ class Subscription(ABC, Generic[T]):
 
     async def __aenter__(self) -> Self:
         self._entered = True
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:  # also when cancelled: there is no block whose end would end it
+            await self.close()
+            raise
         return self
 
     async def __aexit__(self, *exception: object) -> None:
