@@ -42,6 +42,7 @@ from engine.limits import MAX_RESULT_BYTES
 from engine.login import HashFirst, Logins, hash_password, verify_password
 from engine.modules import Module
 from engine.quota import check_sent
+from engine.recent import Recent
 from engine.replay import Replay
 from engine.result import result
 from engine.scopes import NodeScope, Scope, ServerScope, parse_scope
@@ -117,6 +118,8 @@ class Engine:
         self.next_definition_id = 1  # the next id of a user or collection
         self.last_change = 0
         self.gone: list[int] = []  # ids of things that are gone since it was last emptied
+        self.gone_noted = 0  # how many of them the record of recent changes has
+        self.recent = Recent()
         self.gone_rooms: list[tuple[str, int]] = []  # rooms that are gone since, with their scopes
         self.rights_version = 0  # counts up when somebody may have lost a right
         self.dropped: list[int] = []  # ids of the things of collections deleted since the last checkpoint
@@ -509,7 +512,9 @@ class Engine:
             self.initialise()
             self.writer = StateWriter(self)
             store.write_checkpoint(self.writer.checkpoint(whole=True))
+            self.recent.reset(self.last_change, self.next_id)
             return
+        self.recent.preload(store, self.last_change, self.next_id)
         replay = Replay(self)
         for _, packed in store.read_changes(self.last_change):
             replay.apply(packed)
@@ -556,6 +561,8 @@ class Engine:
         change.packed = self._packer.pack(
             (change.id, change.scope, change.at, change.next_id, change.mutations, self.gone)
         )
+        self.recent.add(change, self.gone)
+        self.gone_noted = len(self.gone)
         self.counters.changes_committed += 1
 
     def note_for_node(self, job: Job) -> Outcome:
@@ -588,6 +595,9 @@ class Engine:
     def take_gone(self) -> list[int]:
         """The ids of things that are gone, once."""
         gone, self.gone = self.gone, []
+        if len(gone) > self.gone_noted:
+            self.recent.went(gone[self.gone_noted :])
+        self.gone_noted = 0
         return gone
 
 

@@ -6,13 +6,13 @@ have a key in common; when they have, it need not have changed. What is no data 
 number of references that `refs` gives) makes nothing due.
 
 The keys: the id of a thing whose contents were read; its negative where only its being there and its type were looked
-at; and for what is no one thing a pair or triple that begins with one of the words below. Tests: tests/watch/.
+at; and for what is no one thing a pair or triple that begins with a word (`engine.recent`). Tests: tests/watch/.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from engine import functions as _functions  # noqa: F401  (registers every function)
 from engine.collection import Collection
@@ -30,6 +30,7 @@ from engine.errors import (
 from engine.language.compiler import compile_closure, compile_query
 from engine.language.tracked import TRACKED, TrackedUnit, seen
 from engine.quota import check_sent
+from engine.recent import ANYTHING, BORN, DEFINITIONS, EVERYTHING, EXTENT, SERVER, TASKS, Key, keys_of
 from engine.result import Result
 from engine.users import QUERY, RUN, name_allowed, require
 from engine.values.incoming import variables as incoming_variables
@@ -46,29 +47,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "Key", "LiveContext", "LiveQuery", "touched_by", "types_born"]
 
-Key: TypeAlias = "int | tuple[Any, ...]"
-
-DEFINITIONS: Final = "definitions"  # of a scope: types, enums, procedures, names of rooms; every live query reads them
-TASKS: Final = "tasks"  # of a scope
-EXTENT: Final = "extent"  # of a scope and a type: which instances there are
-BORN: Final = "born"  # of a scope: things that there are none of yet
-EVERYTHING: Final = "everything"  # in a scope
-SERVER: Final = ("server",)  # users, rights, collections, settings
-ANYTHING: Final = ("anything",)  # on the whole server
-
 MAX_THINGS_READ: Final = 250_000
 """Of one evaluation. Each is kept as long as the query is."""
 
 MAX_KEPT_CLOSURES: Final = 1000
 """Stored closures whose noting code is kept."""
-
-_CONTENTS: Final = frozenset(
-    {"set", "del", "splice", "add", "remove", "fill", "restrict", "sorted", "to_type", "to_thing"}
-)
-"""Jobs that change the contents of the thing that they are of. The others are of the scope's definitions."""
-
-_NOTHING: Final = frozenset({"event", "commit"})
-"""Jobs that change nothing that a query can read, the history aside."""
 
 
 class LiveContext(Context):
@@ -313,36 +296,11 @@ def touched_by(outcome: Outcome) -> Iterator[Key]:
     for thing_id in outcome.deleted or ():
         yield thing_id
         yield -thing_id
-    if change is None:
-        return
-    yield ANYTHING
-    scope = change.scope
-    if not scope:
-        yield SERVER
-        yield (DEFINITIONS, scope)
-        yield (TASKS, scope)
-        return
-    yield (EVERYTHING, scope)
-    defined = tasks = False
-    for thing_id, job in change.mutations:
-        name = next(iter(job))
-        if name in _CONTENTS:
-            yield thing_id
-            if name == "to_type":
-                yield -thing_id
-                yield (EXTENT, scope, job[name])
-            elif name == "to_thing":
-                yield -thing_id
-        elif name == "task" or name == "del_task":
-            tasks = True
-        elif name not in _NOTHING:
-            defined = True
-    if tasks:
-        yield (TASKS, scope)
-    if defined:
-        yield (DEFINITIONS, scope)
-    if change.next_id != change.first_id:
-        yield (BORN, scope)
+    if change is not None:
+        yield ANYTHING
+        if change.scope:
+            yield (EVERYTHING, change.scope)
+        yield from keys_of(change.scope, change.mutations, change.next_id != change.first_id)
 
 
 def types_born(outcome: Outcome, engine: Engine) -> Iterator[Key]:

@@ -84,7 +84,7 @@ class Replay:
     def apply(self, packed: bytes) -> int:
         """Apply one record; its change id."""
         engine = self.engine
-        change_id, scope, _, next_id, mutations, _ = log_unpack(packed)
+        change_id, scope, at, next_id, mutations, gone = log_unpack(packed)
         self.home = engine.collection_by_id(scope) if scope > 0 else None
         for thing_id, jobs in mutations:
             thing = self.thing(thing_id) if thing_id and self.home is not None else None
@@ -93,9 +93,12 @@ class Replay:
             if thing is not None:
                 self.home.dirty.add(thing_id)
         engine.last_change = change_id
+        born = next_id > engine.next_id
         engine.next_id = max(engine.next_id, next_id)
         thing = None
         self.kept.clear()
+        engine.recent.take(change_id, scope, at, born, next_id, mutations, gone, packed)
+        engine.recent.went(set(engine.gone).difference(gone))
         engine.gone.clear()
         return int(change_id)
 
@@ -236,6 +239,17 @@ def _remove(replay: Replay, thing: Thing, removals: dict[str, list[int]]) -> Non
         members: Set = thing.get(name)
         for thing_id in ids:
             members.items.pop(replay.thing(thing_id), None)
+
+
+@replays("follow")
+def _follow(replay: Replay, thing: Thing, job: dict[str, Any]) -> None:
+    ((name, argument),) = job.items()
+    REPLAY[name](replay, thing, argument)
+
+
+@replays("instances")
+def _instances(replay: Replay, _: Thing, told: list[Any]) -> None:
+    """What a change of a type did to its instances, for those who resume their watches: replay derives it."""
 
 
 @replays("event")

@@ -159,6 +159,7 @@ def restore(engine: Engine, backup: Backup, keeping: User | None) -> tuple[Outco
     change = old.begin_change(old.server)
     old.server.change = None
     old.finish_change(old.server, change)
+    old.recent.reset(change.id, old.next_id)
     outcome = Outcome(None, None, change, [Gone(gone)], old.take_gone())
     outcome.closed_rooms, old.gone_rooms = old.gone_rooms, []
     old.writer = StateWriter(old)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from engine.encoding import log_packer, wire
 from engine.engine import failed
 from engine.errors import BadDataError, EngineError, OperationError, RequestTimeout
-from engine.live import DEFINITIONS, Key, LiveQuery, touched_by, types_born
+from engine.live import Key, LiveQuery, touched_by, types_born
+from engine.recent import DEFINITIONS
 from watch.audience import Channel, Say, Subscriber
 from watch.events import LIVE_END, LIVE_UPDATE
 from watch.patch import difference

@@ -90,6 +90,7 @@ class Modification:
         ids = [thing.id for thing in instances if thing.id]
         if ids:
             self.ctx.say(InstanceJob(ids, job, self.home.noted))
+            self.home.record_internal(self.home.root.id, {"instances": [ids, job]})
 
     def unrelated(self, name: str) -> None:
         if name in self.type.relations:

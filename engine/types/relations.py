@@ -200,7 +200,7 @@ def _difference(old: Set, new: Set) -> tuple[list[Instance], list[Instance]]:
 def _note(ctx: Context, thing: Instance, job: Job) -> None:
     """A mutation that follows from another: for the log alone."""
     if thing.id:
-        ctx.record(thing.id, Internal(job))
+        ctx.record(thing.id, Internal({"follow": job}))
 
 
 # --- making and ending one -------------------------------------------------------------------------------------------
