@@ -40,9 +40,10 @@ from livethings.errors import (
     WriteError,
     ZeroDivisionFailed,
 )
-from livethings.events import Change, Delete, Emitted, Init, NodeStatus, Notice, Stop, Unrouted, Update
+from livethings.events import Change, Delete, Emitted, Init, Joined, Left, NodeStatus, Notice, Stop, Unrouted, Update
 from livethings.link import Backoff
 from livethings.live import Live
+from livethings.presence import Presence
 from livethings.rooms import Room
 from livethings.watches import DeepWatch, Watch
 
@@ -66,6 +67,8 @@ __all__ = [
     "ForbiddenError",
     "Init",
     "InternalError",
+    "Joined",
+    "Left",
     "Live",
     "LivethingsError",
     "LookupFailed",
@@ -78,6 +81,7 @@ __all__ = [
     "NumArgumentsError",
     "OperationError",
     "OverflowFailed",
+    "Presence",
     "ProtocolError",
     "RequestCancelled",
     "RequestTimeout",

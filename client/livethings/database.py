@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl as tls
 from collections.abc import Generator, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from livethings.connection import Connection
 from livethings.events import NodeStatus, Notice, Unrouted
 from livethings.link import Backoff, Link, Settings
 from livethings.live import Live
 from livethings.packages import Request
+from livethings.presence import Presence
 from livethings.rooms import Room
 from livethings.subscriptions import Queued
 from livethings.transports import Address
@@ -210,6 +211,25 @@ class Database(Requests):
         async for event in db.room("//stuff", "chat"): ...
         """
         return Room(self._link, scope, room, limit=limit)
+
+    @overload
+    def presence(self, scope: str, *, room: int | str, limit: int = QUEUE_LIMIT) -> Presence: ...
+
+    @overload
+    def presence(self, scope: str, *, thing: int, limit: int = QUEUE_LIMIT) -> Presence: ...
+
+    def presence(
+        self, scope: str, *, room: int | str | None = None, thing: int | None = None, limit: int = QUEUE_LIMIT
+    ) -> Presence:
+        """Who is in a room, by its id or name, or watches a thing. See `Presence`.
+
+        async for event in db.presence("//stuff", room="chat"): ...
+        """
+        if room is not None and thing is None:
+            return Presence(self._link, scope, {"room": room}, limit=limit)
+        if thing is not None and room is None:
+            return Presence(self._link, scope, {"thing": thing}, limit=limit)
+        raise ValueError("give either room= or thing=")
 
     def events(self, *, limit: int = QUEUE_LIMIT) -> Events:
         """What the server says that belongs to no subscription: its status, warnings, events of things that code

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-__all__ = ["Change", "Delete", "Emitted", "Init", "NodeStatus", "Notice", "Stop", "Unrouted", "Update"]
+__all__ = [
+    "Change", "Delete", "Emitted", "Init", "Joined", "Left", "NodeStatus", "Notice", "Stop", "Unrouted", "Update",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,23 @@ class Emitted:
     event: str
     args: list[Any]
     gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A connection of a user is there; `already` is true when it was before we asked, or came while we were away."""
+
+    connection: int
+    user: str
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A connection of a user is not there any more."""
+
+    connection: int
+    user: str
 
 
 @dataclass(frozen=True, slots=True)

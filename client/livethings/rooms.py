@@ -37,40 +37,33 @@ class Room(Queued[Emitted]):
 
     def attach(self, connection: Connection) -> None:
         self._gap = self.id is not None
-        routes = connection.routes
+        registered = connection.routes.rooms
+        registered.asked()
 
         def entered(value: Any, error: Exception | None) -> None:
-            if isinstance(error, ConnectionLost | Unsent):
-                return
             if error is not None:
-                self.fail(error)
-                return
-            room_id = value[0]
-            if room_id is None:
-                if self.id is None:
-                    self.fail(LookupFailed(f"there is no room {self.room!r} in {self.scope}"))
-                else:
-                    self.on_delete()
-                return
-            self.id = room_id
-            if self._ended:
-                self._leave(connection, room_id)
-            else:
-                routes.rooms.setdefault(room_id, {})[self] = None
+                if not isinstance(error, ConnectionLost | Unsent):  # after those the link joins again
+                    self.fail(error)
+            elif value[0] is not None:
+                self.id = value[0]
+                registered.enter(self.id, self)
                 self._is_started()
+                if self._ended:
+                    self.detach(connection)
+            elif self.id is None:
+                self.fail(LookupFailed(f"there is no room {self.room!r} in {self.scope}"))
+            else:
+                self.on_delete()
+            registered.answered()
 
         connection.send(Request.JOIN, [self.scope, self.room], entered)
 
     def detach(self, connection: Connection) -> None:
-        if self.id is not None and self in connection.routes.rooms.get(self.id, ()):
-            del connection.routes.rooms[self.id][self]
-            self._leave(connection, self.id)
-
-    def _leave(self, connection: Connection, room_id: int) -> None:
-        if connection.routes.rooms.get(room_id):
-            return
-        connection.routes.rooms.pop(room_id, None)
-        connection.send(Request.LEAVE, [self.scope, room_id], lambda value, error: None)
+        if self.id is not None:
+            body = [self.scope, self.id]
+            connection.routes.rooms.leave(
+                self.id, self, lambda: connection.send(Request.LEAVE, body, lambda value, error: None)
+            )
 
     def on_emit(self, event: str, args: list[Any]) -> None:
         """An event has come."""

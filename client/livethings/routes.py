@@ -4,22 +4,76 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from livethings.events import Delete, NodeStatus, Notice, Stop, Unrouted, Update
 
 if TYPE_CHECKING:
     from livethings.live import Live
+    from livethings.presence import Presence
     from livethings.rooms import Room
     from livethings.watches import Watch
 
-__all__ = ["Routes"]
+__all__ = ["Registered", "Routes"]
+
+S = TypeVar("S")
 
 NODE_STATUS, INIT, UPDATE, DELETE, STOP, WARNING, ROOM_JOIN, ROOM_LEAVE, ROOM_EMIT, ROOM_DELETE = range(10)
-LIVE_UPDATE, LIVE_END = 64, 65
+LIVE_UPDATE, LIVE_END, PRESENCE_JOIN, PRESENCE_LEAVE, PRESENCE_END = range(64, 69)
 
 NOT_WATCHABLE: Final = 1
 """The code of the warning that an id can't be watched."""
+
+
+class Registered(Generic[S]):
+    """Subscriptions by the id of what they are about. The server knows one of each id for a connection, so the last to
+    leave ends it there; but not while a request is under way that may be about the same, since it would end that too.
+    """
+
+    def __init__(self) -> None:
+        self._members: dict[int, dict[S, None]] = {}
+        self._under_way = 0
+        self._ends: dict[int, Callable[[], None]] = {}
+
+    def of(self, number: int) -> list[S]:
+        """The subscriptions to what has this id."""
+        return list(self._members.get(number, ()))
+
+    def asked(self) -> None:
+        """A request is under way. Its reply is followed by `answered`, after `enter`."""
+        self._under_way += 1
+
+    def answered(self) -> None:
+        """A reply has come."""
+        self._under_way -= 1
+        if not self._under_way:
+            ends, self._ends = self._ends, {}
+            for number, end in ends.items():
+                if number not in self._members:
+                    end()
+
+    def enter(self, number: int, subscription: S) -> None:
+        """What comes from now on is for this subscription too."""
+        self._members.setdefault(number, {})[subscription] = None
+
+    def leave(self, number: int, subscription: S, end: Callable[[], None]) -> None:
+        """Nothing more is for this subscription; `end` ends it on the server, when no other one is left."""
+        members = self._members.get(number, {})
+        if subscription not in members:
+            return
+        del members[subscription]
+        if members:
+            return
+        del self._members[number]
+        if self._under_way:
+            self._ends[number] = end
+        else:
+            end()
+
+    def ended(self, number: int) -> list[S]:
+        """The server has ended it: whom it was for."""
+        self._ends.pop(number, None)
+        return list(self._members.pop(number, ()))
 
 
 class Routes:
@@ -39,7 +93,8 @@ class Routes:
         """The deep watch that the connection is there for: it gets the events of all things in its reach."""
         self.change = 0
         """All events of changes up to this one have come."""
-        self.rooms: dict[int, dict[Room, None]] = {}
+        self.rooms: Registered[Room] = Registered()
+        self.presence: Registered[Presence] = Registered()
         self.live: dict[int, Live] = {}
         self.rest: Callable[[NodeStatus | Notice | Unrouted], None] = lambda event: None
         """Gets what is nobody's."""
@@ -87,11 +142,11 @@ class Routes:
             self.rest(Notice(data["warn_code"], data["warn_msg"]))
             return
         elif kind == ROOM_EMIT:
-            for room in list(self.rooms.get(data["id"], ())):
+            for room in self.rooms.of(data["id"]):
                 room.on_emit(data["event"], data["args"])
             return
         elif kind == ROOM_DELETE:
-            for room in self.rooms.pop(data["id"], {}):
+            for room in self.rooms.ended(data["id"]):
                 room.on_delete()
             return
         elif kind == LIVE_UPDATE:
@@ -103,6 +158,14 @@ class Routes:
             live = self.live.pop(data["subscription"], None)
             if live is not None:
                 live.on_end(data)
+            return
+        elif kind in (PRESENCE_JOIN, PRESENCE_LEAVE):
+            for presence in self.presence.of(data["room"] if "room" in data else data["thing"]):
+                (presence.on_join if kind == PRESENCE_JOIN else presence.on_leave)(data["connection"], data["user"])
+            return
+        elif kind == PRESENCE_END:
+            for presence in self.presence.ended(data["room"] if "room" in data else data["thing"]):
+                presence.on_end()
             return
         elif kind in (ROOM_JOIN, ROOM_LEAVE):
             return
