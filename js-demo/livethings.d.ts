@@ -127,6 +127,19 @@ export class Livethings {
    * there is no such thing. */
   mirror<T extends Thing = Thing>(scope: string, id: number): Promise<Mirror<T>>;
 
+  /** The result of code without side effects, as a store. The server keeps it up to date while somebody is subscribed.
+   * Calls that ask for the same give the same object. */
+  live<T = any>(scope: string, code: string, vars?: { [name: string]: any }, options?: LiveOptions): LiveQuery<T>;
+  /** The same of a procedure, with arguments by position or by name. */
+  liveRun<T = any>(
+    scope: string,
+    procedure: string,
+    args?: any[] | { [name: string]: any },
+    options?: LiveOptions,
+  ): LiveQuery<T>;
+  /** Who is in a room, or watches a thing, as a store. */
+  presence(scope: string, place: { room: string | number } | { thing: number }): Presence;
+
   /** Joins rooms, by id or name; again after each reconnect. Gives their ids, null where there is none. */
   join(scope: string, ...rooms: (string | number)[]): Promise<(number | null)[]>;
   leave(scope: string, ...rooms: (string | number)[]): Promise<(number | null)[]>;
@@ -138,6 +151,78 @@ export class Livethings {
     args?: readonly any[],
     options?: RequestOptions & { peers?: boolean },
   ): Promise<void>;
+}
+
+// Stores --------------------------------------------------------------------------------------------------------------
+
+/**
+ * A value that others follow. It has what React's `useSyncExternalStore(store.subscribe, store.getSnapshot)` and
+ * Svelte's `$store` ask for. Values are frozen, and replaced when they change; what stays the same in them stays the same
+ * object.
+ */
+export interface Store<T> {
+  /** Calls the listener at once and with each new value. Returns a function that ends that. Needs no `this`. */
+  readonly subscribe: (listener: (value: T) => void) => () => void;
+  /** The same object as long as nothing has changed. Needs no `this`. */
+  readonly getSnapshot: () => T;
+}
+
+export interface SubscriptionStatus {
+  /**
+   * - `idle`: nobody is subscribed
+   * - `loading`: there is no value yet
+   * - `live`: the value is up to date
+   * - `stale`: there is no connection; the value is the last one known
+   * - `ended`: by an error, or by `close()`
+   */
+  readonly state: "idle" | "loading" | "live" | "stale" | "ended";
+  /** What ended it. */
+  readonly error: LivethingsError | null;
+}
+
+/** A value that the server keeps up to date while somebody is subscribed; `undefined` until the first has come. */
+export interface Subscription<T> extends Store<T | undefined>, AsyncIterable<T> {
+  readonly status: Store<SubscriptionStatus>;
+  /** Ends it for all who are subscribed here. Who subscribes later begins it anew. */
+  close(): void;
+  /** Each value from now on; the newest one when several came since the last was taken. Throws what ended it. */
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined>;
+}
+
+export interface LiveOptions {
+  /** The fewest milliseconds between two updates. */
+  interval?: number;
+}
+
+/** A live query; `Livethings.live` makes them. */
+export class LiveQuery<T = any> implements Subscription<T> {
+  private constructor();
+  /** The change id that the value is true at; 0 before the first. */
+  readonly change: number;
+  readonly status: Store<SubscriptionStatus>;
+  readonly subscribe: (listener: (value: T | undefined) => void) => () => void;
+  readonly getSnapshot: () => T | undefined;
+  close(): void;
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined>;
+}
+
+export interface Present {
+  /** The connection's number, as long as it lasts. */
+  readonly connection: number;
+  /** The user's name. */
+  readonly user: string;
+  /** Is it this connection? */
+  readonly own: boolean;
+}
+
+/** Who is in a room or watches a thing, in the order in which they connected; `Livethings.presence` makes them. */
+export class Presence implements Subscription<readonly Present[]> {
+  private constructor();
+  readonly status: Store<SubscriptionStatus>;
+  readonly subscribe: (listener: (value: readonly Present[] | undefined) => void) => () => void;
+  readonly getSnapshot: () => readonly Present[] | undefined;
+  close(): void;
+  [Symbol.asyncIterator](): AsyncGenerator<readonly Present[], void, undefined>;
 }
 
 // Watches -------------------------------------------------------------------------------------------------------------
@@ -178,7 +263,7 @@ export class Watch {
 export type MirrorChange = { kind: "init"; event: number } | { kind: "update"; event: number; jobs: Job[] };
 
 /** A thing as it is on the server. Things in it are references, `{"#": id}`; `follow` mirrors them in turn. */
-export class Mirror<T extends Thing = Thing> {
+export class Mirror<T extends Thing = Thing> implements Store<T> {
   private constructor();
   readonly scope: string;
   readonly id: number;
@@ -190,8 +275,9 @@ export class Mirror<T extends Thing = Thing> {
   readonly definitions: { enums: any[]; types: any[]; procedures: any[] } | null;
   /** Why it does not change any more. */
   readonly ended: "gone" | "stopped" | null;
-  /** Calls the listener now and after each change. Returns a function that stops that. */
-  subscribe(listener: (value: T, change: MirrorChange | null) => void): () => void;
+  /** Calls the listener at once (with null) and after each change. Returns a function that ends that. */
+  readonly subscribe: (listener: (value: T, change: MirrorChange | null) => void) => () => void;
+  readonly getSnapshot: () => T;
   /** Listens to what `emit` on the thing sends. */
   on(name: "event", listener: (name: string, args: any[]) => void): () => void;
   /** Listens to the end: it does not change any more. */

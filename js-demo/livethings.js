@@ -4,8 +4,7 @@
  *     import { connect } from "./livethings.js";
  *     const db = await connect({ user: "admin", password: "pass" });
  *     await db.query("//stuff", ".greeting = text", { text: "hello" });
- *     const root = await db.mirror("//stuff", await db.query("//stuff", ".id()"));
- *     root.subscribe((thing) => console.log(thing.greeting));
+ *     db.live("//stuff", ".greeting").subscribe((greeting) => console.log(greeting));
  *
  * It is this file and the folder `livethings/` beside it; livethings.d.ts has the types, docs/javascript.md the tour.
  * It speaks JSON-RPC 2.0 in text frames (docs/protocol.md). How values look in JSON:
@@ -23,5 +22,7 @@
 export { Livethings, connect } from "./livethings/database.js";
 export { LivethingsError } from "./livethings/errors.js";
 export { applyJobs, isThing, members } from "./livethings/jobs.js";
+export { LiveQuery } from "./livethings/live.js";
 export { Mirror } from "./livethings/mirror.js";
+export { Presence } from "./livethings/presence.js";
 export { Watch } from "./livethings/watches.js";

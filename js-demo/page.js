@@ -27,7 +27,7 @@ export function element(tag, properties = {}, ...children) {
     else if (name.startsWith("aria-") || name === "role" || name === "for") made.setAttribute(name, String(value));
     else Reflect.set(made, name, value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  for (const child of children) if (child !== null && child !== undefined && child !== false) made.append(child);
   return made;
 }
 
@@ -56,7 +56,8 @@ const notices = element("div", { class: "notices" });
  * @param {string} text
  * @param {{error?: boolean, action?: {label: string, run: () => void}}} [options]
  */
-export function notice(text, { error = false, action } = {}) {
+export function notice(text, options = {}) {
+  const { error = false, action } = options;
   if (!notices.isConnected) document.body.append(notices);
   const remove = () => box.remove();
   const box = element("div", { class: error ? "notice error" : "notice", role: error ? "alert" : "status" },

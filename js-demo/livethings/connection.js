@@ -135,7 +135,8 @@ export class Connection {
    * @param {{timeout?: number}} [options]
    * @returns {Promise<any>}
    */
-  request(method, params, { timeout = this.#options.requestTimeout } = {}) {
+  request(method, params, options) {
+    const timeout = options?.timeout ?? this.#options.requestTimeout;
     return new Promise((resolve, reject) => {
       /** @type {Request} */
       const request = { method, params, onResult: resolve, onError: reject, timer: undefined };
@@ -239,6 +240,7 @@ export class Connection {
   #open(state) {
     this.#clearTimer("retry");
     const WebSocketClass = this.#options.WebSocket;
+    /** @type {WebSocket} */
     let socket;
     try {
       socket = new WebSocketClass(this.#options.url);

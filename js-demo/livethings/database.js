@@ -1,8 +1,11 @@
 /** What an application works with: one connection, and everything that can be asked for and followed on it. */
 
 import { Connection } from "./connection.js";
+import { LiveQuery } from "./live.js";
 import { Mirror } from "./mirror.js";
+import { Presence } from "./presence.js";
 import { Rooms } from "./rooms.js";
+import { Subscriptions } from "./subscriptions.js";
 import { Watches } from "./watches.js";
 
 /** @typedef {import("../livethings.js").Options} Options */
@@ -25,7 +28,8 @@ export class Livethings {
   #connection;
   #watches;
   #rooms;
-  /** @type {Map<number, Mirror>} */
+  #subscriptions;
+  /** @type {Map<number, Mirror<any>>} */
   #mirrors = new Map();
 
   /** @param {Options} [options] */
@@ -33,7 +37,8 @@ export class Livethings {
     this.#connection = new Connection(options);
     this.#rooms = new Rooms(this.#connection);
     this.#watches = new Watches(this.#connection);
-    this.#connection.keepers.push(this.#rooms, this.#watches);
+    this.#subscriptions = new Subscriptions(this.#connection);
+    this.#connection.keepers.push(this.#rooms, this.#watches, this.#subscriptions);
   }
 
   get state() {
@@ -154,9 +159,10 @@ export class Livethings {
    * Mirrors a thing: an object that stays as the thing is on the server. Mirrors of one thing are shared; each call
    * needs its `close()`.
    *
+   * @template {import("../livethings.js").Thing} [T=import("../livethings.js").Thing]
    * @param {string} scope
    * @param {number} id
-   * @returns {Promise<Mirror>} when it has its first value; rejected with LookupError when there is no such thing
+   * @returns {Promise<Mirror<T>>} when it has its first value; rejected with LookupError when there is no such thing
    */
   mirror(scope, id) {
     let mirror = this.#mirrors.get(id);
@@ -167,6 +173,58 @@ export class Livethings {
       this.#mirrors.set(id, mirror);
     }
     return mirror.open();
+  }
+
+  /**
+   * A live query: the result of code without side effects, as a store. The server keeps it up to date while somebody is
+   * subscribed. Calls that ask for the same give the same object.
+   *
+   * @template [T=any]
+   * @param {string} scope
+   * @param {string} code
+   * @param {{[name: string]: any}} [vars]
+   * @param {{interval?: number}} [options]
+   * @returns {LiveQuery<T>}
+   */
+  live(scope, code, vars, options) {
+    return this.#live({ scope, code, vars }, options);
+  }
+
+  /**
+   * The same of a procedure.
+   *
+   * @template [T=any]
+   * @param {string} scope
+   * @param {string} procedure
+   * @param {any[] | {[name: string]: any}} [args] by position or by name
+   * @param {{interval?: number}} [options]
+   * @returns {LiveQuery<T>}
+   */
+  liveRun(scope, procedure, args = [], options) {
+    return this.#live({ scope, procedure, args }, options);
+  }
+
+  /**
+   * @param {object} what
+   * @param {{interval?: number}} [options]
+   * @returns {LiveQuery<any>}
+   */
+  #live(what, options) {
+    const interval = options?.interval;
+    const asked = interval === undefined ? what : { ...what, interval: interval / 1000 };
+    return this.#subscriptions.find(["live", asked], () => new LiveQuery(this.#subscriptions, asked));
+  }
+
+  /**
+   * Who is in a room, or watches a thing, as a store.
+   *
+   * @param {string} scope
+   * @param {{room: string | number} | {thing: number}} place
+   * @returns {Presence}
+   */
+  presence(scope, place) {
+    const asked = { scope, ...place };
+    return this.#subscriptions.find(["presence", asked], () => new Presence(this.#subscriptions, asked));
   }
 
   // Rooms -----------------------------------------------------------------------------------------------------------
@@ -200,7 +258,8 @@ export class Livethings {
    * @param {any[]} [args]
    * @param {RequestOptions & {peers?: boolean}} [options] peers: to all but this connection
    */
-  async emit(scope, room, event, args = [], { peers = false, ...options } = {}) {
-    await this.#connection.request("emit", { scope, room, event, args, peers }, options);
+  async emit(scope, room, event, args = [], options = {}) {
+    const { peers = false, ...rest } = options;
+    await this.#connection.request("emit", { scope, room, event, args, peers }, rest);
   }
 }

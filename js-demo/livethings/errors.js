@@ -29,3 +29,20 @@ export function notConnected() {
 export function serverError({ code, message, data }) {
   return new LivethingsError(data?.class ?? "Error", message ?? "The server gave no reason.", code ?? null);
 }
+
+/** Classes by their codes, for events, which have only the code (docs/protocol.md, "Errors"). */
+const CLASSES = new Map(Object.entries({
+  "-64": "CancelledError", "-63": "OperationError", "-62": "NumArgumentsError", "-61": "TypeError", "-60": "ValueError",
+  "-59": "OverflowError", "-58": "ZeroDivisionError", "-57": "MaxQuotaError", "-56": "AuthError",
+  "-55": "ForbiddenError", "-54": "LookupError", "-53": "BadDataError", "-52": "SyntaxError", "-51": "NodeError",
+  "-50": "AssertionError", "-6": "ResultTooLargeError", "-5": "RequestTimeoutError", "-4": "RequestCancelError",
+  "-2": "MemoryError", "-1": "InternalError",
+}));
+
+/**
+ * @param {number} code
+ * @param {string} message
+ */
+export function serverErrorByCode(code, message) {
+  return new LivethingsError(CLASSES.get(String(code)) ?? "CustomError", message, code);
+}

@@ -8,7 +8,7 @@
  * alter the thing's own properties (`event`, `to_type`, those of definitions, unknown ones) are passed over.
  *
  * @param {Thing} thing
- * @param {Job[]} jobs
+ * @param {readonly Job[]} jobs
  * @returns {Thing} the same one when nothing was altered
  */
 export function applyJobs(thing, jobs) {

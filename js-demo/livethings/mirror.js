@@ -14,6 +14,8 @@ import { applyJobs, mirrored } from "./jobs.js";
 /**
  * A thing as it is on the server. `value` is replaced, never changed, when the thing changes, so that it can be
  * compared by `===` and kept. Things in it are references, `{"#": id}`; `follow` mirrors them in turn.
+ *
+ * @template {Thing} [T=Thing]
  */
 export class Mirror {
   #db;
@@ -34,9 +36,16 @@ export class Mirror {
   constructor(db, scope, id, closed) {
     /** @readonly */ this.scope = scope;
     /** @readonly */ this.id = id;
+    /** @readonly with getSnapshot a store; they need no `this` */
+    this.subscribe = (/** @type {(value: T, change: MirrorChange | null) => void} */ listener) => {
+      const stop = this.#listeners.add("change", listener);
+      guarded(listener, this.value, null);
+      return stop;
+    };
+    /** @readonly */ this.getSnapshot = () => this.value;
     this.#db = db;
     this.#closed = closed;
-    /** @type {Thing} the thing, with its id under `"#"` */
+    /** @type {T} the thing, with its id under `"#"` */
     this.value = Object.freeze(Object.assign(Object.create(null), { "#": id }));
     /** @type {number} the change id that `value` is true at */
     this.event = 0;
@@ -78,18 +87,6 @@ export class Mirror {
   }
 
   /**
-   * Calls the listener now and after each change; `value` is then up to date.
-   *
-   * @param {(value: Thing, change: MirrorChange | null) => void} listener change is null in the first call
-   * @returns {() => void} stops listening
-   */
-  subscribe(listener) {
-    const stop = this.#listeners.add("change", listener);
-    guarded(listener, this.value, null);
-    return stop;
-  }
-
-  /**
    * Listens to `"event"` (name, args): what `emit` on the thing sends; or to `"end"` (reason, error): the mirror does
    * not change any more.
    *
@@ -104,8 +101,9 @@ export class Mirror {
   /**
    * Mirrors a thing that this one refers to.
    *
+   * @template {Thing} [R=Thing]
    * @param {Thing} reference `{"#": id}`
-   * @returns {Promise<Mirror>}
+   * @returns {Promise<Mirror<R>>}
    */
   follow(reference) {
     return this.#db.mirror(this.scope, reference["#"]);
@@ -113,7 +111,7 @@ export class Mirror {
 
   /** @param {WatchInit} init */
   #init(init) {
-    this.value = mirrored(init.thing);
+    this.value = /** @type {T} */ (mirrored(init.thing));
     this.event = init.event;
     if (init.types) {
       this.definitions = { enums: init.enums ?? [], types: init.types, procedures: init.procedures ?? [] };
@@ -126,7 +124,7 @@ export class Mirror {
    * @param {number} event
    */
   #update(jobs, event) {
-    this.value = applyJobs(this.value, jobs);
+    this.value = /** @type {T} */ (applyJobs(this.value, jobs));
     this.event = event;
     for (const job of jobs) if ("event" in job) this.#listeners.call("event", job.event[0], job.event.slice(1));
     if (jobs.some((job) => !("event" in job))) {
