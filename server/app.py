@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from server.live import LiveRounds
 from server.modules import Modules
 from server.outbox import Outbox, on_loop
 from server.quiet import search_for_garbage
+from server.repositories import Repositories
 from server.restorer import Restorer
 from server.session import Session
 from server.watchdog import Watchdog
@@ -49,6 +50,9 @@ STOP_TIME = 5.0
 
 CLOSE_TIME = 0.25
 """Seconds that clients then have to close their side."""
+
+MODULES_TIME = 60.0
+"""Seconds that a start waits for modules, if it is to wait for them."""
 
 CHECKPOINT_CHANGES = 100_000
 CHECKPOINT_THINGS = 20_000
@@ -121,7 +125,8 @@ class App:
         self._stop = asyncio.Event()
         self._failure: Exception | None = None
         self._store: Store | None = None
-        self.modules = Modules(loop, config.modules_path, config.python_interpreter, config.module_time)
+        repositories = Repositories(config.github_url, config.python_interpreter)
+        self.modules = Modules(loop, config.modules_path, config.python_interpreter, config.module_time, repositories)
         self._engine = Engine()
         self._engine.host = _Host(self, config)
         self._core: Core | None = None
@@ -179,11 +184,13 @@ class App:
                 lambda: engine.executing, self._config.query_time, GENERATED, lambda: engine.live, LIVE_TIME
             )
             watchdog.start()
+            for module in self._engine.modules.values():
+                self.modules.added(module)
+            if self._config.wait_for_modules:
+                await self._unless_stopped(self.modules.settled(MODULES_TIME))
             await listeners.open(core)
             core.start()
             http.core = core
-            for module in self._engine.modules.values():
-                self.modules.added(module)
             page = f"; open {listeners.page} in a browser" if listeners.page else ""
             ready(f"livethings is ready: {listeners}{page}")
             if self._engine.default_password:
@@ -203,6 +210,13 @@ class App:
             self._close()
         if self._failure is not None:
             raise self._failure
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for some work, but give it up when the server is to stop."""
+        tasks = {self._loop.create_task(work), self._loop.create_task(self._stop.wait())}
+        _, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in others:
+            task.cancel()
 
     # --- start ------------------------------------------------------------------------------------------------------
 

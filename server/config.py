@@ -80,7 +80,18 @@ class Config:
         default=60.0, metadata=about("longest time that a module may take to answer, in seconds; 0: no limit", 0, 86400)
     )
 
+    wait_for_modules: int = field(
+        default=0,
+        metadata=about("1: load the modules before listening for clients, for a minute at most; 0: don't", 0, 1),
+    )
+    github_url: str = field(
+        default="https://api.github.com",
+        metadata=about("where repositories of modules are downloaded from: GitHub's API, or one like it"),
+    )
+
     def __post_init__(self) -> None:
+        if not self.github_url.startswith(("https://", "http://")):
+            raise ConfigError(f"--github-url must begin with https:// or http://, not {self.github_url!r}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("--tls-cert and --tls-key go together: set both or neither")
         if not (self.tcp_port or self.ws_port or self.http_port):

@@ -3,7 +3,8 @@ administration and protocol, section 9).
 
 A module's process speaks packages over its standard input and output; what it says on standard error goes to the
 server's. Whatever it does hurts only those who ask it: what it sends is bounded, requests have a time limit, one that
-breaks the protocol is ended, and one that ends is started again only a few times.
+breaks the protocol is ended, and one that ends is started again only a few times. One from a repository is downloaded
+first (`server.repositories`); what was downloaded is used until it is to be refreshed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -19,8 +21,10 @@ from typing import Any
 from msgpack import unpackb
 
 from engine.errors import BadDataError, CancelledError, EngineError, OperationError, error_for
-from engine.modules import Answer, Module
+from engine.manifest import Manifest
+from engine.modules import Answer, Module, Repository, system
 from server.native import Decoder, package
+from server.repositories import PACKAGES, InstallError, Repositories, installed, is_download
 
 __all__ = ["Modules"]
 
@@ -45,15 +49,22 @@ Done = Callable[[Answer], None]
 
 class Modules:
     """Runs the modules of an engine (`engine.modules.ModuleHost`). Made with the folder of all modules, None to run
-    none, and the program that runs those in Python. On the loop's thread only."""
+    none, the program that runs those in Python, and where repositories are downloaded from. On the loop's thread
+    only."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, folder: Path | None, interpreter: str, request_time: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        folder: Path | None,
+        interpreter: str,
+        request_time: float,
+        repositories: Repositories,
     ) -> None:
         self.loop = loop
         self.folder = folder
         self.interpreter = interpreter
         self.request_time = request_time
+        self.repositories = repositories
         self._runners: dict[Module, _Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,6 +81,9 @@ class Modules:
         path = self._runner(module).path
         return str(path) if path is not None and path.is_file() else None
 
+    def manifest(self, module: Module) -> Manifest | None:
+        return self._runner(module).manifest
+
     def counts(self, module: Module) -> tuple[int, int]:
         runner = self._runner(module)
         return len(runner.open), runner.restarts
@@ -80,7 +94,7 @@ class Modules:
     def removed(self, module: Module) -> None:
         runner = self._runners.pop(module, None)
         if runner is not None:
-            self._later(runner.stop("the module was removed"))
+            self._later(runner.remove())
 
     def renamed(self, module: Module, old: str) -> None:
         if self.folder is not None:
@@ -100,8 +114,19 @@ class Modules:
         runner.restarts = 0
         self._later(runner.again("the module was restarted"))
 
+    def refresh(self, module: Module) -> None:
+        runner = self._runner(module)
+        if runner.repository is None or self.folder is None:
+            self.restart(module)
+        else:
+            runner.restarts = 0
+            runner.install()
+
     def deploy(self, module: Module, data: bytes) -> None:
-        path = self._runner(module).path
+        runner = self._runner(module)
+        if runner.repository is not None:
+            raise OperationError(f"the module {module.name} comes from {runner.repository}: use refresh_module(…)")
+        path = runner.path
         if path is None:
             raise OperationError(f"the module {module.name} can't be deployed: {self.status(module)}")
         written = path.with_name(f".{path.name}.new")
@@ -117,16 +142,26 @@ class Modules:
     def send(self, module: Module, data: bytes, done: Done) -> None:
         self._runner(module).send(data, done)
 
+    async def settled(self, longest: float) -> None:
+        """Wait until each runs, or can't, but so many seconds at most."""
+        waiting = [asyncio.ensure_future(runner.settled.wait()) for runner in self._runners.values()]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=longest)
+            for wait in late:
+                wait.cancel()
+
     async def close(self) -> None:
         """Stop all."""
         runners = list(self._runners.values())
         self._runners.clear()
-        await asyncio.gather(*(runner.stop("the server stops") for runner in runners), *self._tasks)
+        await asyncio.gather(*(runner.stop("the server stops") for runner in runners))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 class _Runner:
@@ -135,38 +170,98 @@ class _Runner:
     def __init__(self, modules: Modules, module: Module) -> None:
         self.modules = modules
         self.module = module
+        self.repository = Repository.parse(module.source)
+        self.manifest: Manifest | None = None
+        """What its repository says of it, once it is installed."""
         self.status = "module not loaded"
+        self.settled = asyncio.Event()
+        """Set once it runs, or can't."""
         self.restarts = 0
         self.open: dict[int, tuple[Done, asyncio.TimerHandle | None]] = {}
         self._last_id = 0
         self._wanted = 0  # counts up whenever the process is to be another one
         self._process: asyncio.subprocess.Process | None = None
+        self._installing: asyncio.Task[None] | None = None
 
     @property
     def path(self) -> Path | None:
         """The module's file; None when there can be none."""
         folder = self.modules.folder
-        if folder is None or self.module.source.startswith("github.com/"):
+        if folder is None:
             return None
         own = folder / self.module.name
+        if self.repository is not None:
+            return None if self.manifest is None else own / self.manifest.file(system())
         path = own / self.module.source
         return path if path.resolve().is_relative_to(own.resolve()) else None
+
+    # --- installing -------------------------------------------------------------------------------------------------
+
+    def install(self) -> None:
+        """Download the module's repository, then run what came; until then, what runs goes on."""
+        assert self.repository is not None and self.modules.folder is not None
+        if self._installing is not None:
+            self._installing.cancel()
+        self.settled.clear()
+        if self.status != "running":
+            self.status = "installing module..."
+        self._installing = self.modules._later(self._install(self.repository, self.modules.folder / self.module.name))
+
+    async def _install(self, repository: Repository, folder: Path) -> None:
+        try:
+            await self.modules.repositories.install(repository, folder)
+        except InstallError as error:
+            self._not_installed(str(error))
+        except Exception:  # such as what a library does not declare
+            log.exception("module %s could not be installed", self.module.name)
+            self._not_installed("see the server's log")
+        else:
+            log.info("module %s was installed from %s", self.module.name, repository)
+            self._installing = None
+            await self.again("the module was installed anew")
+
+    def _not_installed(self, why: str) -> None:
+        self._installing = None
+        log.warning("module %s could not be installed: %s", self.module.name, why)
+        if self.status == "running":
+            self.settled.set()
+        else:
+            self._stay(f"the module could not be installed: {why}")
+
+    async def remove(self) -> None:
+        """Stop it, and remove what was downloaded."""
+        await self.stop("the module was removed")
+        if self.repository is not None and self.modules.folder is not None:
+            folder = self.modules.folder / self.module.name
+            if is_download(folder):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     # --- the process ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Have a process, if there is a file for it."""
         self._wanted += 1
+        self.settled.clear()
+        folder = self.modules.folder
+        if folder is None:
+            self._stay("this server runs no modules: start it with --modules-path")
+            return
+        if self.repository is not None:
+            self.manifest = installed(folder / self.module.name, self.repository)
+            if self.manifest is None:
+                self.install()
+                return
         path = self.path
-        if self.modules.folder is None:
-            self.status = "this server runs no modules: start it with --modules-path"
-        elif path is None:
-            self.status = "this server installs no repositories: put the module's files into its folder"
-        elif not path.is_file():
-            self.status = "module not installed"
+        if path is None or not path.is_file():
+            self._stay("module not installed")
         else:
             self.status = "module not loaded"
             self.modules._later(self._run(path, self._wanted))
+
+    def _stay(self, status: str) -> None:
+        """It does not run, and will not unless somebody does something."""
+        self.status = status
+        self.settled.set()
 
     async def again(self, why: str) -> None:
         """Have another process, unless the module is to be something else when this one has ended."""
@@ -176,8 +271,11 @@ class _Runner:
             self.start()
 
     async def stop(self, why: str) -> None:
-        """End the process; open requests fail."""
+        """End the process; open requests fail. What is being installed is given up."""
         self._wanted += 1
+        if self._installing is not None:
+            self._installing.cancel()
+            self._installing = None
         self.status = "stopping module..."
         process = self._process
         if process is not None and process.returncode is None:
@@ -193,16 +291,18 @@ class _Runner:
     async def _run(self, path: Path, wanted: int) -> None:
         """Run the process until it ends, and again if it ends by itself."""
         command = [self.modules.interpreter, str(path)] if path.suffix == ".py" else [str(path)]
+        environment = self._environment()
         while self._wanted == wanted:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *command,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
+                    env=environment,
                     start_new_session=True,  # a Ctrl-C in the server's terminal is not for it
                 )
             except OSError as error:
-                self.status = f"the module can't be started: {error.strerror}"
+                self._stay(f"the module can't be started: {error.strerror}")
                 return
             if self._wanted != wanted:
                 _kill(process)
@@ -211,6 +311,7 @@ class _Runner:
             self._process = process
             self.status = "running"
             self.configure()
+            self.settled.set()
             why = await self._read(process)
             if process.returncode is None:
                 _kill(process)
@@ -226,6 +327,13 @@ class _Runner:
             self.status = f"{why}; it is started again"
             await asyncio.sleep(BACK_OFF * 2**self.restarts)
             self.restarts += 1
+
+    def _environment(self) -> dict[str, str] | None:
+        """The server's environment, and where Python finds the packages that the module's repository requires."""
+        if self.manifest is None or not self.manifest.requirements or self.modules.folder is None:
+            return None
+        paths = [str(self.modules.folder / self.module.name / PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
     async def _read(self, process: asyncio.subprocess.Process) -> str:
         """Take what the process says, until it ends (an empty text) or breaks the protocol (how)."""

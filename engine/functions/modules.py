@@ -139,11 +139,11 @@ def deploy_module(ctx: Context, name: str, data: Thunk) -> None:
     "name: str",
     scopes="T",
     changes="T",
-    doc="Looks for a module's file again, and restarts it.",
+    doc="Downloads a module's repository again, or looks for its file again, and restarts it.",
     example="refresh_module('hello')",
 )
 def refresh_module(ctx: Context, name: str) -> None:
-    ctx.engine.host.modules.restart(find_module(ctx, name))
+    ctx.engine.host.modules.refresh(find_module(ctx, name))
 
 
 @function(
@@ -189,6 +189,10 @@ def _tree(ctx: Context, module: Module) -> dict[str, Any]:
     file = host.file(module)
     if file is not None:
         shown["file"] = file
+    manifest = host.manifest(module)
+    if manifest is not None:
+        shown["version"], shown["doc"] = manifest.version, manifest.doc
+        shown["exposes"] = {name: exposed.doc for name, exposed in manifest.exposes.items()}
     if ctx.scope.kind == "N":
         shown["tasks"], shown["restarts"] = host.counts(module)
     return shown

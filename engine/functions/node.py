@@ -14,6 +14,7 @@ import msgpack
 from engine.counters import Counters
 from engine.errors import LookupFailed, NodeError, OperationError, ValueFailed
 from engine.functions.registry import FUNCTIONS, early_name, function
+from engine.modules import system
 from engine.replay import Replay, replays
 from engine.users import CHANGE
 from engine.values.list import List
@@ -33,7 +34,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 def node_tree(engine: Engine) -> dict[str, Any]:
     """What `node_info` shows."""
     host = engine.host
-    machine = platform.machine()
+    system_name, _, architecture = system().partition("/")
     return {
         "node_id": 0,
         "version": VERSION,
@@ -72,8 +73,8 @@ def node_tree(engine: Engine) -> dict[str, Any]:
         "cache_expiration_time": 0,
         "python_interpreter": host.python_interpreter,
         "modules_path": host.modules_path,
-        "platform": platform.system().lower(),
-        "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+        "platform": system_name,
+        "architecture": architecture,
         "next_free_id": engine.next_definition_id,
         "libwebsockets_version": "none",
         "commit_history": "disabled" if engine.server.history is None else len(engine.server.history),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.values.thing import Value
 
-__all__ = ["FALLBACKS", "ClosureCall", "FunctionCall", "Site", "site_of"]
+__all__ = ["CALLED", "FALLBACKS", "ClosureCall", "FunctionCall", "Site", "site_of"]
 
 
 class ClosureCall:
@@ -81,6 +81,10 @@ FALLBACKS: dict[type, Callable[[Context, Any, str], Any]] = {
 }
 """What `value.name(…)` means where `name` is no built-in method of the value: a callee such as `ClosureCall`, or
 None."""
+
+
+CALLED: dict[type, Callable[[Any], Any]] = {}
+"""What `name(…)` means where `name` is a variable that holds a value of the class: a callee. Closures aside."""
 
 
 class Site:
@@ -227,6 +231,9 @@ def find_function(ctx: Context, name: str, count: int) -> Any:
             value = frame[name]
             if type(value) is Closure:
                 return _closure_with(value, count)
+            called = CALLED.get(type(value))
+            if called is not None:
+                return called(value)
             raise TypeFailed(f"the variable {name} is no closure: {describe(value)} can't be called")
     module = ctx.engine.modules.get(name)
     if module is not None:

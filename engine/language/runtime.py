@@ -73,7 +73,7 @@ class ReturnSignal(BaseException):
 
 
 def read(ctx: Context, name: str) -> Value:
-    """What a bare name means: the newest variable of that name, else a procedure, else a constant."""
+    """What a bare name means: the newest variable of that name, else a procedure, a constant or a module."""
     for frame in reversed(ctx.frames):
         if name in frame:
             return frame[name]
@@ -84,6 +84,9 @@ def read(ctx: Context, name: str) -> Value:
         return CONSTANTS[name]
     if ctx.scope.kind == "T" and name in SERVER_CONSTANTS:
         return SERVER_CONSTANTS[name]
+    module = ctx.engine.modules.get(name)
+    if module is not None:
+        return module
     raise LookupFailed(f"the name {name} is not defined")
 
 
