@@ -29,7 +29,7 @@ from server.repositories import Repositories
 from server.restorer import Restorer
 from server.session import Session
 from server.watchdog import Watchdog
-from watch import Hub, Live, Requests
+from watch import Hub, Live, Requests, SlowReaders
 
 if TYPE_CHECKING:
     from engine.modules import ModuleHost
@@ -238,7 +238,9 @@ class App:
         hub = Hub(self._engine, outbox.say)
         requests = Requests(self._engine, hub)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
-        core.live = LiveRounds(Live(self._engine, outbox.say, seconds=LIVE_TIME), outbox, loop)
+        live = Live(self._engine, outbox.say, seconds=LIVE_TIME)
+        core.live = LiveRounds(live, outbox, loop)
+        core.slow = SlowReaders(hub, live)
         self._core = core
         self._restorer = Restorer(self._engine, self._config.data_dir, loop, self._replace_state, self._committer.flush)
         return core

@@ -209,6 +209,14 @@ def _unpresence(session: Session, call: Call) -> None:
     _answer(session, call, "null")
 
 
+def _options(session: Session, call: Call) -> None:
+    if session.user is None:
+        raise log_in_first()
+    policy, size = parameters(call.params, ("slow", "bytes"), 0)
+    asked = {name: value for name, value in (("slow", policy), ("bytes", size)) if value is not None}
+    _answer(session, call, encode(session.set_options(asked)))
+
+
 def _subject(session: Session, call: Call) -> tuple[str, dict[str, Any]]:
     """The scope, and the room or thing that presence is about."""
     scope, room, thing = _bind(session, call, ("scope", "room", "thing"), 1)
@@ -238,6 +246,7 @@ METHODS: dict[str, Method] = {
     "unsubscribe": _unsubscribe,
     "presence": _presence,
     "unpresence": _unpresence,
+    "options": _options,
 }
 
 _NAMES = ", ".join(METHODS)

@@ -2,7 +2,8 @@
 
 Frames gather in `out`; the outbox has them written once a turn of the event loop. A reader that does not keep up with
 its replies is served no more requests until it has read them. Events can't be held back that way: when more than
-`max_outgoing` bytes wait for a reader, it is disconnected with a stated reason, and nobody else notices.
+`max_outgoing` bytes wait for a reader, it is disconnected with a stated reason, and nobody else notices. Or, if it has
+asked for that, further events are left out, and it gets fresh state once it has read what waits (`watch/lag.py`).
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Connection(asyncio.Protocol):
 
     kind: ClassVar[str]
 
-    __slots__ = ("__weakref__", "address", "blocked", "core", "draining", "ended", "form", "heard", "out", "transport")
+    __slots__ = (
+        "__weakref__", "_refreshing", "address", "blocked", "core", "draining", "ended", "form", "heard", "lags",
+        "max_outgoing", "out", "refreshes", "transport",
+    )  # fmt: skip
 
     def __init__(self, core: Core, form: Form) -> None:
         self.core = core
@@ -59,6 +63,13 @@ class Connection(asyncio.Protocol):
         """Whether the peer has said that it will send no more."""
         self.heard = True
         """Whether anything has come in since the last look."""
+        self.max_outgoing = core.config.max_outgoing
+        """Bytes that may wait for the reader."""
+        self.refreshes = False
+        """Whether it gets fresh state when more would wait; otherwise it is disconnected."""
+        self.lags = False
+        """Whether events are being left out."""
+        self._refreshing = False  # whether a part of the fresh state is on its way
 
     # --- asyncio ----------------------------------------------------------------------------------------------------
 
@@ -82,6 +93,8 @@ class Connection(asyncio.Protocol):
         self.block(READER)
 
     def resume_writing(self) -> None:
+        if self.lags:
+            self._refresh()
         self.unblock(READER)
 
     # --- the way out ------------------------------------------------------------------------------------------------
@@ -100,9 +113,48 @@ class Connection(asyncio.Protocol):
         out.clear()
         transport.write(data)
         self.core.sent += len(data)
-        if self.blocked & READER and (waiting := transport.get_write_buffer_size()) > self.core.config.max_outgoing:
-            limit = self.core.config.max_outgoing
-            self.disconnect(f"too slow: {waiting} bytes wait to be read, the limit is {limit}", TRY_LATER)
+        if self.blocked & READER and (waiting := transport.get_write_buffer_size()) > self.max_outgoing:
+            self._too_slow(waiting)
+
+    # --- slow readers -----------------------------------------------------------------------------------------------
+
+    def bound(self, size: int) -> None:
+        """Let so many bytes wait for the reader."""
+        self.max_outgoing = size
+        if self.transport is not None:
+            self.transport.set_write_buffer_limits(high=min(size, HIGH_WATER))
+
+    def _too_slow(self, waiting: int) -> None:
+        """So many bytes wait, which is too much."""
+        limit, slow = self.max_outgoing, self.core.slow
+        if self.refreshes and slow is not None:
+            # What was said already still comes, and replies and ends are never left out.
+            limit = max(2 * limit, self.core.config.max_outgoing)
+            if waiting <= limit:
+                if not self.lags:
+                    log.info("%s: too slow for its events, %d bytes wait to be read", self.address, waiting)
+                    self.lags = True
+                    slow.fall_behind(self)
+                return
+        self.disconnect(f"too slow: {waiting} bytes wait to be read, the limit is {limit}", TRY_LATER)
+
+    def _refresh(self) -> None:
+        """The reader has read what waited: tell it what it missed, a part at a time."""
+        if self.closed or self._refreshing or self.core.slow is None:
+            return
+        if self.core.slow.catch_up(self, self.max_outgoing // 2):
+            self.lags = False
+            return
+        self._refreshing = True
+        self.core.outbox.when_said(self._part_said)
+
+    def _part_said(self) -> None:
+        self.core.loop.call_soon(self._refresh_more)  # after the write of this turn
+
+    def _refresh_more(self) -> None:
+        self._refreshing = False
+        if not self.blocked & READER:  # otherwise `resume_writing` goes on
+            self._refresh()
 
     # --- waiting ----------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ __all__ = [
     "Presence",
     "Requests",
     "Say",
+    "SlowReaders",
     "Subscriber",
     "Target",
     "Tree",
@@ -259,6 +260,18 @@ class Presence(Protocol):
         ...
 
 
+class SlowReaders(Protocol):
+    """Connections that get fresh state in the place of events that they are too slow for."""
+
+    def fall_behind(self, reader: Any) -> None:
+        """Leaves out the connection's events from here on."""
+        ...
+
+    def catch_up(self, reader: Any, size: int) -> bool:
+        """Says what it missed, as it is now, up to about so many bytes. True: that was all, and events come again."""
+        ...
+
+
 class Hub(Protocol):
     """Who watches what. It says what it has to say through the `Say` that it was made with."""
 
@@ -282,8 +295,8 @@ class Hub(Protocol):
     @property
     def presence(self) -> Presence: ...
 
-    def user_changed(self, subscriber: Any) -> None:
-        """A connection that had a user has logged in again."""
+    def user_changed(self, subscriber: Any, before: Any) -> None:
+        """A connection has logged in as another user than before."""
         ...
 
     def drop(self, subscriber: Any) -> None:

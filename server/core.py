@@ -12,10 +12,11 @@ from server import native
 from server.authenticator import Authenticator
 from server.config import Config
 from server.connection import LOGIN
-from server.contracts import Answer, Committer, Engine, Hub, Outcome, Requests
+from server.contracts import Answer, Committer, Engine, Hub, Outcome, Requests, SlowReaders
 from server.forms import JSON_RPC
 from server.live import LiveRounds
 from server.outbox import Outbox
+from watch import Lag
 
 if TYPE_CHECKING:
     from server.connection import Connection
@@ -57,6 +58,7 @@ class Core:
         self.loop = loop
         self.authenticator = Authenticator(engine, loop, lambda outcome: self.publish(outcome, None, None))
         self.live: LiveRounds | None = None
+        self.slow: SlowReaders | None = None
         self.status = "READY"
         """The node's status word."""
         self.received = 0
@@ -161,12 +163,12 @@ class Core:
         self._early[connection] = self.loop.time() + self.config.login_time
         return True
 
-    def logged_in(self, session: Session) -> None:
-        """The connection has a user now, or another one."""
+    def logged_in(self, session: Session, before: Any = None) -> None:
+        """The connection has a user now. It had the user `before`, if any."""
         if self._early.pop(session, None) is not None:
             self.sessions.add(session)
-        else:
-            self.hub.user_changed(session)
+        if before is not None and before is not session.user:
+            self.hub.user_changed(session, before)
 
     def ended(self, connection: Connection) -> None:
         """The connection gets nothing any more, though it may not be closed yet."""
@@ -227,7 +229,7 @@ class Core:
         self.status = status
         frames: dict[Any, bytes] = {}
         for session in list(self.sessions):
-            form = session.form
+            form = session.form.form if isinstance(session.form, Lag) else session.form
             # Watchers of the node scope are clients of the old protocol, which knew the bare word only.
             bare = form is not JSON_RPC and self.hub.watches_node(session)
             frame = frames.get((form, bare))

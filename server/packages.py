@@ -24,6 +24,7 @@ from server.native import (
     JOIN,
     LEAVE,
     OK,
+    OPTIONS,
     PING,
     PONG,
     PRESENCE,
@@ -247,11 +248,25 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
             else:
                 core.hub.presence.end(session, scope, asked)
                 outbox.say(session, frame_of(package_id, OK))
+        elif kind == OPTIONS:
+            if session.user is None:
+                raise log_in_first()
+            outbox.say(session, frame_of(package_id, DATA, pack(session.set_options(_value(data)))))
         # Other types are not ours: no reply, the connection stays.
     except EngineError as error:
         outbox.say(session, frame_of(package_id, ERROR, _error(error)))
     except Exception:
         outbox.say(session, frame_of(package_id, ERROR, _error(internal_error())))
+
+
+def _value(data: bytes | bytearray) -> Any:
+    """The body of a request that is one value."""
+    try:
+        return value_of(data)
+    except EngineError:
+        raise
+    except Exception:
+        raise BadDataError("the data is no complete MessagePack") from None
 
 
 def _scope_and_map(session: Session, data: bytes | bytearray) -> tuple[str, dict[str, Any]]:

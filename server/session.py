@@ -14,7 +14,7 @@ from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from engine.errors import AuthError, EngineError, InternalError
+from engine.errors import AuthError, BadDataError, EngineError, InternalError
 from server.connection import DISK, LOGIN, MODULES, TURN, Connection, log
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ TURN_TIME = 0.01
 TURN_BYTES = 1 << 20
 """Bytes of replies after which it does."""
 
+
+MIN_OUTGOING = 16 << 10
+"""The fewest bytes that a connection can ask to have wait for it."""
 
 NO_HASHES: Mapping[str, bytes] = MappingProxyType({})
 """Of a caller who wants to know the passwords that a request sets beforehand, and has been told of none."""
@@ -160,8 +163,8 @@ class Session(Connection):
             if self.closed:
                 return
             if error is None:
-                self.user = user
-                self.core.logged_in(self)
+                before, self.user = self.user, user
+                self.core.logged_in(self, before)
                 self.on_login()
             answer(error)
             if self.blocked & LOGIN:
@@ -184,6 +187,31 @@ class Session(Connection):
 
     def on_login(self) -> None:
         """A user has logged in: limits may be wider from now on."""
+
+    # --- options ----------------------------------------------------------------------------------------------------
+
+    def set_options(self, asked: Any) -> dict[str, Any]:
+        """Set what the connection wants to be otherwise; gives all options as they are then.
+
+        `slow` says what happens to a slow reader, `"disconnect"` or `"refresh"`; `bytes` how much may wait for it.
+        Raises BadDataError.
+        """
+        if not isinstance(asked, dict):
+            raise BadDataError("options are a map, such as {'slow': 'refresh'}")
+        unknown = [name for name in asked if name not in ("slow", "bytes")]
+        if unknown:
+            raise BadDataError(f"the options are slow and bytes, not {str(unknown[0])[:80]!r}")
+        policy, size = asked.get("slow"), asked.get("bytes")
+        if policy not in (None, "disconnect", "refresh"):
+            raise BadDataError("slow is 'disconnect' or 'refresh'")
+        most = self.core.config.max_outgoing
+        if size is not None and (type(size) is not int or not MIN_OUTGOING <= size <= most):
+            raise BadDataError(f"bytes is an int from {MIN_OUTGOING} to {most}")
+        if policy is not None:
+            self.refreshes = policy == "refresh"
+        if size is not None:
+            self.bound(size)
+        return {"slow": "refresh" if self.refreshes else "disconnect", "bytes": self.max_outgoing}
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,10 @@ class Channel:
         self._audiences = None
         return True
 
+    def renew(self) -> None:
+        """The form of a member has changed."""
+        self._audiences = None
+
     def audiences(self) -> tuple[tuple[Form, Audience], ...]:
         """One audience a form."""
         if self._audiences is None:

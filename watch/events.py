@@ -14,7 +14,7 @@ __all__ = [
     "LIVE_END", "LIVE_UPDATE",
     "NODE_STATUS", "PRESENCE_END", "PRESENCE_JOIN", "PRESENCE_LEAVE",
     "ROOM_DELETE", "ROOM_EMIT", "ROOM_JOIN", "ROOM_LEAVE", "WARNING", "WATCH_DELETE", "WATCH_INIT",
-    "WATCH_STOP", "WATCH_UPDATE", "not_watchable", "runs", "update",
+    "WATCH_STOP", "WATCH_UPDATE", "left_out", "not_watchable", "runs", "update",
 ]  # fmt: skip
 
 NODE_STATUS: Final = 0
@@ -35,6 +35,7 @@ PRESENCE_END: Final = 68
 
 WARN_NOT_WATCHABLE: Final = 1
 WARN_LOG: Final = 2
+WARN_LEFT_OUT: Final = 5
 
 
 def update(thing_id: int, change_id: int, jobs: list[Job]) -> dict[str, Any]:
@@ -67,6 +68,12 @@ def runs(mutations: list[Mutation], watched: Any) -> Iterator[tuple[int, int, li
 def not_watchable(thing_id: Any, collection: str) -> dict[str, Any]:
     """The body of the warning for an id that can't be watched."""
     return {"warn_code": WARN_NOT_WATCHABLE, "warn_msg": f"there is no thing {thing_id} in the collection {collection}"}
+
+
+def left_out(rooms: list[int], things: list[int]) -> dict[str, Any]:
+    """The body of the warning that a slow reader has not been told of what was emitted."""
+    text = "you read too slowly: events that were emitted are left out, and what changed is told as it is now"
+    return {"warn_code": WARN_LEFT_OUT, "warn_msg": text, "rooms": rooms, "things": things}
 
 
 def logged(text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ them until the change is durable. Tests: tests/watch/.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -131,9 +131,15 @@ class Hub:
         self.node.discard(subscriber)
         self.presence.forget(subscriber)
 
-    def user_changed(self, subscriber: Subscriber) -> None:
-        """The connection has logged in as another user; what it watches stays."""
-        self.presence.user_changed(subscriber)
+    def user_changed(self, subscriber: Subscriber, before: Any) -> None:
+        """The connection has logged in as another user than before; what it watches stays."""
+        self.presence.user_changed(subscriber, before)
+
+    def channels_of(self, subscriber: Subscriber) -> Iterable[Channel]:
+        """All that the connection is a member of, and gets events by."""
+        yield from (self.things[thing_id] for thing_id in self._watched.get(subscriber, ()))
+        yield from (self.rooms[room_id] for room_id in self._joined.get(subscriber, ()))
+        yield from self.presence.channels_of(subscriber)
 
     # --- outcomes ----------------------------------------------------------------------------------------------------
 

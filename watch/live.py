@@ -11,7 +11,7 @@ Tests: tests/watch/.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.encoding import log_packer, wire
@@ -165,6 +165,17 @@ class Live:
         for number in list(self._of.get(subscriber, ())):
             self._leave(subscriber, number)
         self._of.pop(subscriber, None)
+
+    def channels_of(self, subscriber: Subscriber) -> Iterable[Channel]:
+        """Those of a connection's subscriptions."""
+        return (self._shared[number].channel for number in self._of.get(subscriber, ()))
+
+    def result(self, subscriber: Subscriber, number: int) -> dict[str, Any] | None:
+        """The body of an update that tells the whole result; None when there is no such subscription."""
+        if number not in self._of.get(subscriber, ()):
+            return None
+        shared = self._shared[number]
+        return {"subscription": shared.id, "change": shared.evaluated, "value": shared.value}
 
     def _leave(self, subscriber: Subscriber, number: int) -> None:
         self._of[subscriber].discard(number)

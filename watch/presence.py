@@ -14,9 +14,10 @@ from engine.errors import AuthError, BadDataError, ForbiddenError, LookupFailed,
 from engine.users import JOIN, name_allowed, require
 from watch.audience import Channel, Say, Subscriber
 from watch.events import PRESENCE_END, PRESENCE_JOIN, PRESENCE_LEAVE
+from watch.lag import Lag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from engine.context import Caller
     from engine.engine import Engine
@@ -97,6 +98,8 @@ class Presence:
             mine.add(found)
             observed.channel.add(subscriber, None)
             self.observed[found] = observed
+        elif isinstance(subscriber.form, Lag):
+            subscriber.form.forget_presence(found)
         there = self._channels[word].get(found)
         present = [] if there is None else [self._entry(member) for member in there.members]
         return {word: found, "connection": self._number(subscriber), "present": present}
@@ -142,13 +145,16 @@ class Presence:
         if observed is not None:
             observed.channel.say(self.say, kind, observed.head | self._entry(subscriber))
 
-    def user_changed(self, subscriber: Subscriber) -> None:
-        """A connection has logged in as somebody else: it is there under another name, and may have other rights."""
+    def user_changed(self, subscriber: Subscriber, before: Any) -> None:
+        """A connection has logged in as somebody else: that one is there now, and what it may see has to be looked at.
+        `before` is the user that it had."""
         for number in self._of.get(subscriber, set()).copy():
             self._check(self.observed[number], subscriber)
         for number, observed in self.observed.items():
             there = self._channels[observed.word].get(number)
             if there is not None and subscriber in there.members:
+                left = observed.head | self._entry(subscriber) | {"user": before.name}
+                observed.channel.say(self.say, PRESENCE_LEAVE, left)
                 self.came(subscriber, number)
 
     def check_rights(self) -> None:
@@ -173,6 +179,10 @@ class Presence:
     def forget(self, subscriber: Subscriber) -> None:
         """Nothing will be said of the connection again."""
         self._numbers.pop(subscriber, None)
+
+    def channels_of(self, subscriber: Subscriber) -> Iterable[Channel]:
+        """Those by which a connection gets events of presence."""
+        return (self.observed[number].channel for number in self._of.get(subscriber, ()))
 
     # -----------------------------------------------------------------------------------------------------------------
 

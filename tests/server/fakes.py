@@ -196,7 +196,7 @@ class FakeHub:
     def watches_node(self, subscriber: Any) -> bool:
         return subscriber in self.node
 
-    def user_changed(self, subscriber: Any) -> None:
+    def user_changed(self, subscriber: Any, before: Any) -> None:
         """Nobody asks who is where."""
 
     def drop(self, subscriber: Any) -> None:

@@ -25,7 +25,7 @@ class TreeForm:
 
     def event(self, kind: int, data: Any) -> bytes:
         self.encoded += 1
-        return (NAMES[kind], data)  # type: ignore[return-value]
+        return (NAMES.get(kind, kind), data)  # type: ignore[return-value]
 
 
 class Connection:

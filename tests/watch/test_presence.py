@@ -171,11 +171,14 @@ def test_a_login_as_somebody_else_is_told(world: World) -> None:
     ask(world, one, room="lobby")
     ask(world, observer, room="lobby")
     one.user = guest
-    world.hub.user_changed(one)
-    assert observer.taken()[-1][1]["user"] == "guest"
-    assert told(one) == [("join", 1)]
+    world.hub.user_changed(one, world.engine.users["admin"])
+    assert [(name, data["user"]) for name, data in observer.taken()[-2:]] == [
+        ("presence.leave", "admin"),
+        ("presence.join", "guest"),
+    ]
+    assert told(one) == [("leave", 1), ("join", 1)]
     one.user = reader
-    world.hub.user_changed(one)
+    world.hub.user_changed(one, guest)
     assert told(one) == [("end", None)]
 
 
