@@ -132,7 +132,7 @@ async def run(server: Server, program: list[Any]) -> None:
             # All that was said before a reply has come with it; a watch takes up to two requests to be taken up.
             for _ in range(3):
                 await ours.using(retry=True).query("//stuff", "1")
-            await asyncio.wait_for(mirror._settled.wait(), 10)
+            await asyncio.wait_for(mirror.settled(), 10)
             async with other.mirror("//stuff", Root, root_id) as fresh:
                 assert snapshot(root) == snapshot(fresh)
         await other.query("//stuff", ".del('p')")

@@ -97,12 +97,16 @@ async def test_things_are_loaded_as_far_as_classes_reach(db: Database, music_id:
 
 
 async def test_changes_are_followed(db: Database, music_id: int) -> None:
-    async with db.mirror("//stuff", Music, music_id) as music:
+    mirror = db.mirror("//stuff", Music, music_id)
+    async with mirror as music:
         songs = music.songs
         a, b = songs
         await db.query("//stuff", ".music.songs[1].likes = 5; .music.songs.push({title: 'c', tags: ['y']})")
         assert b.likes == 5
-        await until(lambda: len(songs) == 3 and songs[2].loaded)
+        assert repr(songs[2]) == f"<Song #{songs[2].id} (not loaded yet)>"
+        with pytest.raises(AttributeError, match="settled"):
+            print(songs[2].title)
+        await mirror.settled()
         assert songs is music.songs and songs[2].tags == ["y"]
         await db.query("//stuff", ".music.songs[0].tags.extend(['z', 'w']); .music.songs.splice(1, 1)")
         assert a.tags == ["x", "z", "w"] and [song.title for song in songs] == ["a", "c"]
@@ -110,7 +114,7 @@ async def test_changes_are_followed(db: Database, music_id: int) -> None:
         await db.query("//stuff", ".music.authors.iris.songs.remove(.music.songs[0]); .music.songs[0].del('author')")
         assert music.authors["iris"].songs == set() and a.author is None
         await db.query("//stuff", ".music.authors.kim = {name: 'Kim', songs: set(.music.songs[0])}")
-        await until(lambda: "kim" in music.authors and music.authors["kim"].loaded)
+        await mirror.settled()
         assert music.authors["kim"].songs == {a}
         await db.query("//stuff", ".music.authors.del('iris')")
         assert list(music.authors.keys()) == ["kim"]

@@ -93,15 +93,23 @@ class Mirror(Generic[T]):
         self._feed.add(self._taken())
         try:
             await self._feed.start()
-            await self._link.wait(self._settled.wait())
-            if self.error is not None:
-                raise self.error
+            await self.settled()
             if not root.loaded:
                 raise LookupFailed(f"there is no thing {self._root_id} in {self._scope}")
         except BaseException:
             await self.close()
             raise
         return root
+
+    async def settled(self) -> None:
+        """Wait until everything in reach is loaded: a thing that a change brings in is there at once, but has no
+        properties until its first state has come. Handlers and `Thing.set` wait for that by themselves.
+
+        Raises NoReply after the database's timeout, and why the mirror has ended, if it has.
+        """
+        await self._link.wait(self._settled.wait())
+        if self.error is not None:
+            raise self.error
 
     async def close(self) -> None:
         """Let the things be; they stay as they are."""
@@ -154,7 +162,7 @@ class Mirror(Generic[T]):
             f"{target}.{checked_name(name)} = {variables.expression(value)}" for name, value in properties.items()
         )
         await self._database.query(self._scope, code + "; nil", **variables)
-        await self._link.wait(self._settled.wait())
+        await self.settled()
 
     async def call(self, thing: Thing, method: str, args: Iterable[Any], wrapped: bool) -> Any:
         """Call a method of a thing on the server, `wrapped` as one that may have side effects."""

@@ -161,6 +161,8 @@ class Thing:
         return await self.__dict__["_mirror"].call(self, method, args, change)
 
     def __repr__(self) -> str:
+        if not self.loaded:
+            return f"<{type(self).__name__} #{self.id} (not loaded yet)>"
         shown = ", ".join(
             f"{name}={self.__dict__[name]!r}"
             for name, shape in self.fields().items()
@@ -186,7 +188,10 @@ class Thing:
             if name.startswith("__") or shape is None:
                 raise AttributeError(f"{type(self).__name__} has no attribute {name}")
             if not self.loaded:
-                raise AttributeError(f"{self!r} has not been loaded yet, so it has no {name}")
+                raise AttributeError(
+                    f"{type(self).__name__} #{self.id} has not been loaded yet, so it has no {name}; "
+                    "await the mirror's settled() first"
+                )
             misfit = self.__dict__["_misfits"].get(name)
             if misfit is None:
                 try:
