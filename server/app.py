@@ -291,6 +291,7 @@ class App:
         self._committer.replace(checkpoint)
         self._checkpoint_change, self._checkpoint_at = checkpoint.change_id, time.monotonic()
         self._core.hub.before_reply(outcome, None)
+        self._core.hub.settle()
         self._core.hub.after_reply(outcome)
         for module in self._engine.modules.values():
             self.modules.added(module)

@@ -151,8 +151,13 @@ def _list(value: Any, name: str) -> list[Any]:
 
 
 def _watch(session: Session, call: Call) -> None:
-    scope, ids = _bind(session, call, ("scope", "ids"), 1)
-    _done(session, call, session.core.requests.watch(session, scope, _list(ids, "ids")), False)
+    scope, ids, since, deep = _bind(session, call, ("scope", "ids", "since", "deep"), 1)
+    given = _list(ids, "ids")
+    options = {name: value for name, value in (("since", since), ("deep", deep)) if value is not None}
+    if options:
+        _done(session, call, session.core.requests.watch_with(session, scope, {"ids": given, **options}), True)
+    else:
+        _done(session, call, session.core.requests.watch(session, scope, given), False)
 
 
 def _unwatch(session: Session, call: Call) -> None:

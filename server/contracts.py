@@ -237,6 +237,10 @@ class Requests(Protocol):
 
     def watch(self, caller: Any, scope: str, ids: Sequence[Any]) -> Answer: ...
 
+    def watch_with(self, caller: Any, scope: str, options: Any) -> Answer:
+        """`options` is a map with `ids`."""
+        ...
+
     def unwatch(self, caller: Any, scope: str, ids: Sequence[Any]) -> Answer: ...
 
     def join(self, caller: Any, scope: str, rooms: Sequence[Any]) -> Answer: ...
@@ -277,6 +281,10 @@ class Hub(Protocol):
 
     def before_reply(self, outcome: Any, subscriber: Any) -> None:
         """Says effects and updates; `subscriber` is the connection that asked, None over HTTP."""
+        ...
+
+    def settle(self) -> None:
+        """Says what came into reach of deep watches and what left it, when all outcomes of a request were told."""
         ...
 
     def after_reply(self, outcome: Any) -> None:

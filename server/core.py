@@ -99,6 +99,10 @@ class Core:
                 self.hub.before_reply(part, subscriber)
             except Exception:  # what was done is done, and its reply is due
                 log.exception("events could not be made")
+        try:
+            self.hub.settle()
+        except Exception:
+            log.exception("events could not be made")
         if frame is not None:
             self.outbox.say(subscriber, frame)
         try:

@@ -35,6 +35,7 @@ from server.native import (
     UNSUBSCRIBE,
     UNWATCH,
     WATCH,
+    WATCH_WITH,
     Package,
 )
 from server.session import Session, internal_error, log_in_first, untraced
@@ -235,6 +236,17 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
             reply = _request(session, kind, items)
             has_data = kind in (JOIN, LEAVE)
             outbox.say(session, frame_of(package_id, DATA, pack(reply.value)) if has_data else frame_of(package_id, OK))
+            core.follow_up(reply)
+        elif kind == WATCH_WITH:
+            if session.user is None:
+                raise log_in_first()
+            items = items_of(data)
+            if items and isinstance(items[-1], EngineError):
+                raise items[-1]
+            if not items or len(items) != 2 or type(items[0]) is not str:
+                raise BadDataError("watch with options takes a scope and a map")
+            reply = core.requests.watch_with(session, items[0], items[1])
+            outbox.say(session, frame_of(package_id, DATA, pack(reply.value)))
             core.follow_up(reply)
         elif kind in (SUBSCRIBE, UNSUBSCRIBE):
             if session.user is None:

@@ -14,7 +14,7 @@ __all__ = [
     "LIVE_END", "LIVE_UPDATE",
     "NODE_STATUS", "PRESENCE_END", "PRESENCE_JOIN", "PRESENCE_LEAVE",
     "ROOM_DELETE", "ROOM_EMIT", "ROOM_JOIN", "ROOM_LEAVE", "WARNING", "WATCH_DELETE", "WATCH_INIT",
-    "WATCH_STOP", "WATCH_UPDATE", "left_out", "not_watchable", "runs", "update",
+    "WATCH_STOP", "WATCH_UPDATE", "left_out", "not_watchable", "outgrown", "runs", "update",
 ]  # fmt: skip
 
 NODE_STATUS: Final = 0
@@ -35,6 +35,7 @@ PRESENCE_END: Final = 68
 
 WARN_NOT_WATCHABLE: Final = 1
 WARN_LOG: Final = 2
+WARN_OUTGROWN: Final = 4
 WARN_LEFT_OUT: Final = 5
 
 
@@ -74,6 +75,14 @@ def left_out(rooms: list[int], things: list[int]) -> dict[str, Any]:
     """The body of the warning that a slow reader has not been told of what was emitted."""
     text = "you read too slowly: events that were emitted are left out, and what changed is told as it is now"
     return {"warn_code": WARN_LEFT_OUT, "warn_msg": text, "rooms": rooms, "things": things}
+
+
+def outgrown(root: int, limit: int) -> dict[str, Any]:
+    """The body of the warning that a deep watch has ended, since it reached too much."""
+    text = (
+        f"the deep watch of the thing {root} has ended: the deep watches of a connection reach at most {limit} things"
+    )
+    return {"warn_code": WARN_OUTGROWN, "warn_msg": text}
 
 
 def logged(text: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from engine.change import Internal
 from engine.effects import Gone, InstanceJob, Log, Renewed, RoomEvent, Unwatch, Watch
 from engine.users import JOIN, QUERY, RUN
 from watch.audience import Channel, Say, Subscriber
+from watch.deep import MAX_DEEP_THINGS, DeepWatches
 from watch.events import (
     ROOM_DELETE,
     ROOM_EMIT,
@@ -41,15 +42,19 @@ log = logging.getLogger("livethings.watch")
 
 
 class Hub:
-    """One for the server. Everything it says goes through `say`."""
+    """One for the server. Everything it says goes through `say`.
 
-    def __init__(self, engine: Engine, say: Say) -> None:
+    `deep_things` bounds what the deep watches of one connection may reach.
+    """
+
+    def __init__(self, engine: Engine, say: Say, deep_things: int = MAX_DEEP_THINGS) -> None:
         self.engine = engine
         self.say = say
         self.things: dict[int, Channel] = {}
         self.rooms: dict[int, Channel] = {}
         self.node = Channel()
         self.presence = Presence(engine, say, self.things, self.rooms)
+        self.deep = DeepWatches(self, deep_things)
         self._watched: dict[Subscriber, set[int]] = {}
         self._joined: dict[Subscriber, set[int]] = {}
         self._rights = engine.rights_version
@@ -67,15 +72,48 @@ class Hub:
 
     def watch(self, subscriber: Subscriber, thing_id: int, scope: Scope, right: int) -> None:
         """Subscribe to a thing of a scope, for as long as the subscriber's user has the right there, or one of them."""
+        self._watch(subscriber, thing_id, (scope, right, True))
+
+    def reach(self, subscriber: Subscriber, thing_id: int, scope: Scope) -> bool:
+        """Subscribe to a thing since a deep watch reaches it; False when it was subscribed to already."""
+        channel = self.things.get(thing_id)
+        if channel is not None and subscriber in channel.members:
+            return False
+        self._watch(subscriber, thing_id, (scope, JOIN, False))
+        return True
+
+    def _watch(self, subscriber: Subscriber, thing_id: int, note: tuple[Scope, int, bool]) -> None:
+        """Enter or renew a subscription: with the right that keeps it, and whether the thing is watched by itself."""
         channel = self.things.get(thing_id)
         if channel is None:
             channel = self.things[thing_id] = Channel()
         self._watched.setdefault(subscriber, set()).add(thing_id)
-        if channel.add(subscriber, (scope, right)) and thing_id in self.presence.observed:
+        if channel.add(subscriber, note) and thing_id in self.presence.observed:
             self.presence.came(subscriber, thing_id)
 
+    def leave_reach(self, subscriber: Subscriber, thing_id: int) -> bool:
+        """No deep watch reaches a thing any more: end the subscription, unless it is there for itself too, or the thing
+        is gone and that is yet to be told. False when nothing ended."""
+        channel = self.things.get(thing_id)
+        if channel is None or subscriber not in channel.members:
+            return False
+        scope, _, by_itself = channel.members[subscriber]
+        return not by_itself and scope.find(thing_id) is not None and self.unwatch(subscriber, thing_id)
+
+    def end(self, subscriber: Subscriber, thing_id: int) -> None:
+        """End what was asked for of a thing, with a word: its watch, and its deep watch with all that only that
+        reached. A thing that another deep watch reaches is still watched."""
+        if not self.deep.has(subscriber):
+            self.stop(subscriber, thing_id)
+            return
+        channel = self.things.get(thing_id)
+        if channel is not None and subscriber in channel.members:
+            scope, _, _ = channel.members[subscriber]
+            channel.members[subscriber] = (scope, JOIN, False)
+        self.deep.stop(subscriber, self.deep.unwatch(subscriber, thing_id) or [thing_id])
+
     def unwatch(self, subscriber: Subscriber, thing_id: int) -> bool:
-        """End a subscription to a thing; False when there was none."""
+        """End a subscription to a thing, whatever it is there for; False when there was none."""
         channel = self.things.get(thing_id)
         if channel is None or not channel.discard(subscriber):
             return False
@@ -122,6 +160,7 @@ class Hub:
     def drop(self, subscriber: Subscriber) -> None:
         """The connection is gone: all its subscriptions end, without a word to it."""
         self.presence.drop(subscriber)
+        self.deep.drop(subscriber)
         for thing_id in list(self._watched.get(subscriber, ())):
             self.unwatch(subscriber, thing_id)
         for room_id in list(self._joined.get(subscriber, ())):
@@ -151,10 +190,18 @@ class Hub:
                 self._effect(effect, change, subscriber)
         if change is not None and self.things and change.mutations:
             self._updates(change)
+        if self.deep.reaches:
+            self.deep.note(outcome)
         if self._late:
             self._late.clear()
         if self._told:
             self._told.clear()
+
+    def settle(self) -> None:
+        """All outcomes of a request have been to `before_reply`: say what it brought into reach of deep watches, and
+        what left it."""
+        if self.deep.reaches:
+            self.deep.settle()
 
     def after_reply(self, outcome: Outcome) -> None:
         """Say what is gone, and end subscriptions that their users may no longer have."""
@@ -259,7 +306,7 @@ class Hub:
                 self._late.setdefault(effect.thing, {})[subscriber] = effect.position
             self.say(subscriber, subscriber.form.event(WATCH_INIT, effect.state))
         elif kind is Unwatch:
-            self.stop(subscriber, effect.thing)
+            self.end(subscriber, effect.thing)
 
     def _delete(self, thing_id: int) -> None:
         channel = self.things.pop(thing_id)
@@ -275,10 +322,16 @@ class Hub:
                 self._joined[member].discard(room_id)
         self.presence.gone(room_id)
 
+    @staticmethod
+    def may_watch(subscriber: Subscriber, scope: Scope) -> bool:
+        """Has the subscriber's user the right to watch things of a scope by request?"""
+        return _has(subscriber, scope, JOIN)
+
     def _check_rights(self) -> None:
         """End, with a stop event, the watches of users who lost the right to them."""
+        self.deep.check_rights()
         for thing_id, channel in list(self.things.items()):
-            for member, (scope, right) in list(channel.members.items()):
+            for member, (scope, right, _) in list(channel.members.items()):
                 if not _has(member, scope, right):
                     self.stop(member, thing_id)
         for member in list(self.node.members):

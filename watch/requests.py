@@ -1,5 +1,6 @@
 """The requests WATCH, UNWATCH, JOIN, LEAVE, EMIT and EMIT_PEER (spec/watch.md, section 3; spec/admin-and-protocol.md,
-section 3): checks in the specification's order, then the reply, then the events that follow it."""
+section 3), and watching with options: checks in the specification's order, then the reply, then the events that follow
+it."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from engine.scopes import NodeScope, Scope, ServerScope
 from engine.users import JOIN, name_allowed, require
 from engine.values.incoming import incoming
 from watch.audience import Subscriber
+from watch.deep import MAX_DEEP
 from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_INIT, not_watchable
 from watch.hub import Hub
 
@@ -63,14 +65,73 @@ class Requests:
 
         return Answer(None, events)
 
+    def watch_with(self, caller: Caller, scope: str, options: Any) -> Answer:
+        """Watch things of a collection with options, a map: the `ids`, and optional `deep`, how many steps from a thing
+        to one that it contains are watched too."""
+        where, subscriber = self._watchable(caller, scope), caller.subscriber
+        if not isinstance(where, Collection):
+            raise BadDataError("only things of collections can be watched with options")
+        if not isinstance(options, dict):
+            raise BadDataError("watch takes a map of options, with ids")
+        unknown = [name for name in options if name not in ("ids", "deep", "since")]
+        if unknown:
+            raise BadDataError(f"watch knows ids, deep and since, not {unknown[0]!r}")
+        ids, deep, since = options.get("ids"), options.get("deep"), options.get("since")
+        if not isinstance(ids, list):
+            raise BadDataError("ids is a list of the ids of things")
+        self._check_ids(ids)
+        if deep is not None and (type(deep) is not int or not 0 <= deep <= MAX_DEEP):
+            raise BadDataError(f"deep is a number of steps from 0 to {MAX_DEEP}")
+        if since is not None and (type(since) is not int or since < 0):
+            raise BadDataError("since is the id of a change")
+        value: dict[str, Any] = {"change": self.engine.last_change}
+        if since is not None:
+            value["resumed"] = False
+        if deep is not None:
+            return Answer(value, self._watch_deep(subscriber, where, ids, deep))
+
+        def events() -> None:
+            for thing_id in reversed(ids):
+                self.watch_thing(subscriber, where, thing_id)
+
+        return Answer(value, events)
+
+    def _watch_deep(
+        self, subscriber: Subscriber, collection: Collection, ids: Sequence[int], depth: int
+    ) -> Callable[[], None]:
+        """Watch things with what they contain; gives what says their first states, of each root and what is in its
+        reach, nearest first."""
+        there = dict.fromkeys(thing_id for thing_id in reversed(ids) if collection.find(thing_id) is not None)
+        reached, before = self.hub.deep.watch(subscriber, collection, there, depth)
+
+        def events() -> None:
+            told: set[int] = set()
+            for root in reversed(ids):
+                if root not in reached:
+                    self._warn(subscriber, collection, root)
+                for thing_id in reached.pop(root, ()):
+                    if thing_id not in told:
+                        told.add(thing_id)
+                        self._say_state(subscriber, collection, thing_id)
+            self.hub.deep.stop(subscriber, before)
+
+        return events
+
     def watch_thing(self, subscriber: Subscriber, collection: Collection, thing_id: int) -> None:
         """Subscribe to a thing and say its state, or warn that there is none."""
-        thing = collection.find(thing_id)
-        if thing is None:
-            data = not_watchable(thing_id, collection.name)
-            self.hub.say(subscriber, subscriber.form.event(WARNING, data))
+        if collection.find(thing_id) is None:
+            self._warn(subscriber, collection, thing_id)
             return
         self.hub.watch(subscriber, thing_id, collection, JOIN)
+        self._say_state(subscriber, collection, thing_id)
+
+    def _warn(self, subscriber: Subscriber, collection: Collection, thing_id: int) -> None:
+        data = not_watchable(thing_id, collection.name)
+        self.hub.say(subscriber, subscriber.form.event(WARNING, data))
+
+    def _say_state(self, subscriber: Subscriber, collection: Collection, thing_id: int) -> None:
+        thing = collection.find(thing_id)
+        assert thing is not None
         state = collection.initial_event(thing, self.engine.last_change)
         self.hub.say(subscriber, subscriber.form.event(WATCH_INIT, state))
 
@@ -85,7 +146,7 @@ class Requests:
         def events() -> None:
             for thing_id in reversed(ids):
                 if thing_id in where.index:
-                    self.hub.stop(subscriber, thing_id)
+                    self.hub.end(subscriber, thing_id)
 
         return Answer(None, events)
 

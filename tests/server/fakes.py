@@ -187,6 +187,9 @@ class FakeHub:
         if outcome.change is not None:
             self.tell(native.UPDATE, {"#": 1, "event": outcome.change.id, "jobs": []})
 
+    def settle(self) -> None:
+        """Nobody watches deeply."""
+
     def after_reply(self, outcome: Any) -> None:
         for _ in outcome.deleted or ():
             self.tell(native.DELETE, {"#": 1})

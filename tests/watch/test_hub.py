@@ -75,6 +75,7 @@ class World:
         parts = (outcome, *(outcome.more or ()))
         for part in parts:
             self.hub.before_reply(part, connection)
+        self.hub.settle()
         connection.out.append(("reply", outcome.error or outcome.value))
         for part in parts:
             self.hub.after_reply(part)

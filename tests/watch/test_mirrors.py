@@ -88,7 +88,9 @@ class Mirror:
 
     _new_type = _set_type = _del_type = _rename_type = _definitions
     _mod_type_add = _mod_type_mod = _mod_type_del = _mod_type_ren = _definitions
+    _mod_type_rel_add = _mod_type_rel_del = _mod_type_wpo = _definitions
     _set_enum = _del_enum = _rename_enum = _mod_enum_add = _mod_enum_mod = _definitions
+    _mod_enum_def = _mod_enum_del = _mod_enum_ren = _definitions
 
 
 def known(tree: Any) -> Any:
@@ -108,6 +110,8 @@ def known(tree: Any) -> Any:
 class Connection:
     """A client that mirrors what it watches."""
 
+    mirror: type[Mirror] = Mirror
+
     def __init__(self, user: User) -> None:
         self.user = user
         self.form = FORM
@@ -126,7 +130,7 @@ class Connection:
             if kind == WATCH_INIT:
                 mirror = self.mirrors.get(data["thing"]["#"])
                 assert mirror is None or mirror.number <= data["event"]
-                self.mirrors[data["thing"]["#"]] = Mirror(data)
+                self.mirrors[data["thing"]["#"]] = self.mirror(data)
             elif kind == WATCH_UPDATE:
                 self.mirrors[data["#"]].update(data)
             elif kind in (WATCH_DELETE, WATCH_STOP):
@@ -163,6 +167,7 @@ class World:
         for part in parts:
             assert part.error is None or part.error.code != -1
             self.hub.before_reply(part, connection)
+        self.hub.settle()
         for part in parts:
             self.hub.after_reply(part)
         numbers = {part.change.id for part in parts if part.change is not None}
@@ -223,7 +228,7 @@ class World:
                 self.publish(outcome, None)
         elif kind == "drop":
             self.hub.drop(connection)
-            self.connections[which] = Connection(connection.user)
+            self.connections[which] = type(connection)(connection.user)
         elif kind == "rights":
             self.stuff.access[self.guest.id] = argument
             self.engine.rights_version += 1

@@ -1,0 +1,280 @@
+"""Deep watches: things watched with what they contain, to a depth.
+
+The promise: between two requests, a subscriber watches the things that it asked for by themselves, those within reach
+of its deep watches, and no others; it has the first state of each, and was told of each end. What comes into reach and
+what leaves it is found when a request is over: so a thing that is moved from one place in reach to another is told of
+like any other, and a thing that was in reach when a request began is told until that request is over.
+
+Subscribers that watch the same root to the same depth share a reach and the frames made of what comes into it.
+Tests: tests/watch/test_deep.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from engine.contents import moves
+from engine.effects import Gone, InstanceJob
+from engine.errors import OperationError
+from watch.audience import Form, Subscriber
+from watch.events import WARNING, WATCH_INIT, WATCH_STOP, outgrown
+from watch.reach import Edges, Graph, Reach
+
+if TYPE_CHECKING:
+    from engine.collection import Collection
+    from engine.engine import Outcome
+    from watch.hub import Hub
+
+__all__ = ["MAX_DEEP", "MAX_DEEP_THINGS", "DeepWatches"]
+
+log = logging.getLogger("livethings.watch")
+
+MAX_DEEP: Final = 127
+"""The greatest depth."""
+
+MAX_DEEP_THINGS: Final = 20_000
+"""Things that the deep watches of one connection may reach, each watch counted by itself, unless configured."""
+
+_REDEFINE: Final = ("mod_", "set_", "del_type", "del_enum")
+"""How the jobs begin that change definitions which decide what things contain."""
+
+
+class _Shared(Reach):
+    """A reach and those who watch it."""
+
+    members: dict[Subscriber, None]
+
+
+class DeepWatches:
+    """The deep watches of a hub, which subscribes to things and says what they need to have said."""
+
+    def __init__(self, hub: Hub, limit: int) -> None:
+        self.hub = hub
+        self.limit = limit
+        self.graph = Graph()
+        self.reaches: dict[tuple[int, int], _Shared] = {}  # by root and depth
+        self._of: dict[Subscriber, dict[int, _Shared]] = {}  # by root
+        # Of the outcomes that are being told:
+        self._touched: dict[int, None] = {}  # things looked into that may contain others now
+        self._gone: dict[int, None] = {}  # things in reach that are no more
+
+    # --- subscriptions -----------------------------------------------------------------------------------------------
+
+    def has(self, subscriber: Subscriber) -> bool:
+        """Has it any deep watch?"""
+        return subscriber in self._of
+
+    def reached(self, subscriber: Subscriber, thing_id: int) -> bool:
+        """Is the thing within reach of one of its deep watches?"""
+        return any(thing_id in reach.levels for reach in self._of.get(subscriber, {}).values())
+
+    def watch(
+        self, subscriber: Subscriber, collection: Collection, roots: Iterable[int], depth: int
+    ) -> tuple[dict[int, list[int]], list[int]]:
+        """Watch things with what they contain; deep watches of the same things that there were are replaced.
+
+        Gives the ids of all that is in reach of each, nearest first, and of what was in reach of the old ones: the
+        caller says the first states, and then has `stop` look at these. OperationError, and nothing is watched, when
+        it is too much.
+        """
+        mine = self._of.setdefault(subscriber, {})
+        reaches = {}
+        room = self.limit
+        try:
+            for root in roots:
+                reaches[root] = self._reach(collection, root, depth)
+                room -= len(reaches[root].levels)
+                if room < 0 or reaches[root].overgrown:
+                    break
+            room -= sum(len(reach.levels) for root, reach in mine.items() if root not in reaches)
+            if room < 0:
+                raise OperationError(
+                    f"the deep watches of a connection can reach at most {self.limit} things: "
+                    "watch less deep, or fewer things"
+                )
+            before = self._replace(subscriber, reaches)
+        finally:
+            for reach in reaches.values():
+                self._tidy(reach)
+            if not mine:
+                del self._of[subscriber]
+        for reach in reaches.values():
+            for thing_id in reach.levels:
+                self.hub.reach(subscriber, thing_id, collection)
+        return {root: reach.nearest() for root, reach in reaches.items()}, before
+
+    def unwatch(self, subscriber: Subscriber, root: int) -> list[int]:
+        """End the deep watch of a root, without a word; gives the ids of what was in its reach, the root's first."""
+        reach = self._of.get(subscriber, {}).get(root)
+        if reach is None:
+            return []
+        ids = list(reach.levels)
+        self._leave(subscriber, reach)
+        return ids
+
+    def drop(self, subscriber: Subscriber) -> None:
+        """End all deep watches of a subscriber, without a word."""
+        for reach in list(self._of.get(subscriber, {}).values()):
+            self._leave(subscriber, reach)
+
+    def check_rights(self) -> None:
+        """End, without a word, the deep watches of users who lost the right to them."""
+        for reach in list(self.reaches.values()):
+            for member in list(reach.members):
+                if not self.hub.may_watch(member, reach.collection):
+                    self._leave(member, reach)
+
+    def _replace(self, subscriber: Subscriber, reaches: dict[int, _Shared]) -> list[int]:
+        """Let a subscriber have these reaches; gives what was in those of the same roots that it had."""
+        before: list[int] = []
+        mine = self._of[subscriber]
+        for root, reach in reaches.items():
+            old = mine.get(root)
+            mine[root] = reach
+            if old is not None and old is not reach:
+                before += old.levels
+                del old.members[subscriber]
+                self._tidy(old)
+            reach.members[subscriber] = None
+        return before
+
+    def _reach(self, collection: Collection, root: int, depth: int) -> _Shared:
+        reach = self.reaches.get((root, depth))
+        if reach is None:
+            reach = _Shared(self.graph, collection, root, depth, self.limit + 1)
+            reach.members = {}
+            reach.begin()
+            self.reaches[root, depth] = reach
+        return reach
+
+    def _leave(self, subscriber: Subscriber, reach: _Shared) -> None:
+        mine = self._of[subscriber]
+        del mine[reach.root]
+        if not mine:
+            del self._of[subscriber]
+        del reach.members[subscriber]
+        self._tidy(reach)
+
+    def _tidy(self, reach: _Shared) -> None:
+        """Let go of a reach that nobody watches."""
+        if not reach.members and self.reaches.get((reach.root, reach.depth)) is reach:
+            del self.reaches[reach.root, reach.depth]
+            reach.clear()
+
+    # --- outcomes ----------------------------------------------------------------------------------------------------
+
+    def note(self, outcome: Outcome) -> None:
+        """Note what an outcome may have moved. Not called while there is no deep watch."""
+        nodes = self.graph.nodes
+        change = outcome.change
+        if change is not None:
+            redefined = False
+            for thing_id, job in change.mutations:
+                node = nodes.get(thing_id)
+                if node is not None and node.children is not None and moves(job, node.names):
+                    self._touched[thing_id] = None
+                if not redefined and next(iter(job)).startswith(_REDEFINE):
+                    redefined = True
+            if redefined:  # what instances and members of enums contain may have changed without a word in the change
+                for reach in self.reaches.values():
+                    if reach.collection.id == change.scope:
+                        self._touched.update(dict.fromkeys(reach.levels))
+        for effect in outcome.effects or ():
+            if type(effect) is Gone:
+                self._gone.update((thing_id, None) for thing_id in effect.things if thing_id in nodes)
+            elif type(effect) is InstanceJob:
+                self._touched.update((thing_id, None) for thing_id in effect.things if thing_id in nodes)
+        if outcome.deleted:
+            self._gone.update((thing_id, None) for thing_id in outcome.deleted if thing_id in nodes)
+
+    def settle(self) -> None:
+        """Say what has come into reach, then what has left it and is still there; who is told that a thing is gone
+        keeps watching it until then."""
+        if not self._touched and not self._gone:
+            return
+        touched, self._touched = self._touched, {}
+        gone, self._gone = self._gone, {}
+        changed: dict[_Shared, list[Edges]] = {}
+        for thing_id in {**touched, **gone}:
+            node = self.graph.nodes.get(thing_id)
+            if node is None:  # it was unwatched in the meantime
+                continue
+            reaches = list(node.reaches)
+            if node.children is not None:
+                thing = None if thing_id in gone else reaches[0].collection.find(thing_id)
+                edges = self.graph.read(thing_id, thing)
+                if edges[1] or edges[2]:
+                    for reach in reaches:
+                        changed.setdefault(reach, []).append(edges)  # type: ignore[arg-type]
+            if thing_id in gone:
+                for reach in reaches:
+                    if reach.root == thing_id:
+                        changed.setdefault(reach, [])  # type: ignore[arg-type]
+        left: list[tuple[_Shared, list[int]]] = []
+        for reach, moved in changed.items():
+            came, lost = reach.change(moved, reach.root in gone)
+            left.append((reach, lost))
+            if reach.overgrown:
+                self._end(reach, [*reach.levels, *lost])
+            elif came:
+                self._tell(reach, came)
+        for reach, lost in left:
+            for member in list(reach.members):
+                self.stop(member, lost, self.hub.engine.last_change)
+            if reach.root in gone:
+                for member in list(reach.members):
+                    self._leave(member, reach)
+
+    def _tell(self, reach: _Shared, came: list[int]) -> None:
+        """Have the members of a reach watch what came into it, and say its first state to those who did not before."""
+        for member in list(reach.members):
+            if not self.hub.may_watch(member, reach.collection):  # who logged in anew, as somebody else
+                ids = [*reach.levels]
+                self._leave(member, reach)
+                self.stop(member, ids)
+            elif sum(len(one.levels) for one in self._of[member].values()) > self.limit:
+                self._refuse(member, reach)
+        for thing_id in came:
+            new = [member for member in reach.members if self.hub.reach(member, thing_id, reach.collection)]
+            if new:
+                self._say_state(reach.collection, thing_id, new)
+
+    def _say_state(self, collection: Collection, thing_id: int, members: list[Subscriber]) -> None:
+        hub = self.hub
+        thing = collection.find(thing_id)
+        assert thing is not None
+        try:
+            state = collection.initial_event(thing, hub.engine.last_change)
+            frames: dict[Form, bytes] = {}
+            for member in members:
+                form = member.form
+                frame = frames.get(form)
+                if frame is None:
+                    frame = frames[form] = form.event(WATCH_INIT, state)
+                hub.say(member, frame)
+        except Exception:
+            log.exception("the first state of the thing %d could not be encoded", thing_id)
+            for member in members:
+                hub.stop(member, thing_id)
+
+    def _end(self, reach: _Shared, ids: list[int]) -> None:
+        """End a reach that has too many things, with a word."""
+        for member in list(reach.members):
+            self._refuse(member, reach, ids)
+
+    def _refuse(self, member: Subscriber, reach: _Shared, ids: Iterable[int] | None = None) -> None:
+        hub = self.hub
+        ids = list(reach.levels if ids is None else ids)
+        self._leave(member, reach)
+        hub.say(member, member.form.event(WARNING, outgrown(reach.root, self.limit)))
+        self.stop(member, ids, hub.engine.last_change)
+
+    def stop(self, subscriber: Subscriber, ids: Iterable[int], change: int | None = None) -> None:
+        """Have a subscriber watch these things no more, unless something else makes it, and say so; with
+        the change that caused it, where one did."""
+        for thing_id in ids:
+            if not self.reached(subscriber, thing_id) and self.hub.leave_reach(subscriber, thing_id):
+                data = {"#": thing_id} if change is None else {"#": thing_id, "event": change}
+                self.hub.say(subscriber, subscriber.form.event(WATCH_STOP, data))
