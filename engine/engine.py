@@ -32,7 +32,7 @@ from engine.errors import (
 from engine.functions.backups import Backups
 from engine.functions.history import record_commit
 from engine.functions.registry import type_name
-from engine.futures import Pending, Unfinished, run_futures, value_of
+from engine.futures import Futures, Pending, Unfinished, run_futures, value_of
 from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
 from engine.language.cache import QueryCache
@@ -40,7 +40,7 @@ from engine.language.formatter import parse_closure
 from engine.language.passwords import passwords_in, texts
 from engine.limits import MAX_RESULT_BYTES
 from engine.login import HashFirst, Logins, hash_password, verify_password
-from engine.modules import Module
+from engine.modules import Answer, Module
 from engine.quota import check_sent
 from engine.recent import Recent
 from engine.replay import Replay
@@ -420,7 +420,7 @@ class Engine:
                 untangle(ctx.loose)
         self._take_gone(outcome.more[-1] if outcome.more else outcome)
 
-    def go_on(self, futures: Any, future: Future, answer: Any) -> Outcome:
+    def go_on(self, futures: Futures, future: Future, answer: Answer) -> Outcome:
         """A module has answered a future: run what waited for that; never raises."""
         self.executing += 1
         futures.answer(future, answer)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from engine.values.closure import ClosureCode
     from engine.values.thing import Value
 
-__all__ = ["Pending", "Unfinished", "run_futures", "value_of"]
+__all__ = ["Futures", "Pending", "Unfinished", "run_futures", "value_of"]
 
 
 class Unfinished:
@@ -88,7 +88,7 @@ def run_futures(
     `before_change` is called once, before the first change of a future or request to a module; its outcome precedes
     that of the future.
     """
-    futures = _Futures(engine, query, before_change)
+    futures = Futures(engine, query, before_change)
     futures.value = outcome.value
     futures.run()
     futures.report(outcome)
@@ -98,7 +98,7 @@ class Pending:
     """A query whose futures wait for modules. When one answers, `progress` gets an outcome of what came of that: the
     last one, which is not pending, has the query's value or error."""
 
-    def __init__(self, futures: _Futures) -> None:
+    def __init__(self, futures: Futures) -> None:
         self._futures = futures
         self.progress: Callable[[Outcome], None] = lambda outcome: None
         self.conclude: Callable[[Outcome], Outcome] = lambda outcome: outcome
@@ -112,7 +112,7 @@ class Pending:
         self.progress(outcome)
 
 
-class _Futures:
+class Futures:
     """The futures of one query. `ready` are to be started, the last one first; `waiting` wait for their change."""
 
     def __init__(self, engine: Engine, query: Context, before_change: Callable[[], Outcome | None] | None) -> None:

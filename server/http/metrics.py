@@ -107,6 +107,7 @@ def _requests(core: Core) -> Iterator[Metric]:
     tasks = CounterMetricFamily(f"{PREFIX}tasks", "Tasks that were run, by how they ended.", labels=["result"])
     yield _labelled(tasks, "result", {"success": counters.tasks_succeeded, "error": counters.tasks_failed})
     yield _counter("changes", "Changes that queries made.", counters.changes_committed)
+    yield _gauge("futures", "Futures that have not finished.", engine.futures.count)
     yield _gauge("cached_queries", "Queries that are kept compiled.", len(engine.cache))
     yield _gauge("collections", "Collections.", len(engine.collections))
     yield _gauge(

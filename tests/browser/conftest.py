@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +14,11 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from websockets.sync.client import connect
 
+from tests import serving
+
 from .window import Window
 
-ROOT = Path(__file__).resolve().parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-READY_WITHIN = 30.0  # seconds
 FLAGS = (
     "--headless=new",
     "--no-sandbox",  # which Chromium can't set up when it runs as root
@@ -48,60 +44,25 @@ def needed(*names: str) -> str:
     pytest.skip(reason)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Server:
-    """`livethings serve` on a folder and ports of its own."""
+class Server(serving.Server):
+    """A server whose pages are looked at, which may come back on another WebSocket port than they know."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-        self.http = free_port()
-        self._process: subprocess.Popen[str] | None = None
+        super().__init__(folder)
+        self.page_port = self.ws
 
-    def start(self, port: int | None = None) -> None:
-        """Start it, on another WebSocket port if asked, and wait until it says that it is ready."""
-        self.serving = port or self.port
-        ports = {"--tcp-port": free_port(), "--ws-port": self.serving, "--http-port": self.http}
-        arguments = [str(part) for pair in ports.items() for part in pair]
-        log = self.folder.with_suffix(".log")
-        with log.open("a") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "server.cli", "serve", "--data-dir", str(self.folder), *arguments],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-        assert self._process.stdout
-        for line in self._process.stdout:
-            if "ready" in line:
-                return
-        pytest.fail(f"the server ended before it was ready:\n{log.read_text()[-4000:]}")
-
-    def stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.communicate(timeout=READY_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            raise
+    def start(self, port: int | None = None, **options: Any) -> None:
+        """Start it, on another WebSocket port if asked, and wait until it is ready."""
+        self.ws = port or self.page_port
+        super().start(**options)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.page_port}"
 
     def query(self, code: str, scope: str = "//stuff", **variables: Any) -> Any:
         """Run a query beside the browser."""
-        with connect(f"ws://127.0.0.1:{self.serving}/") as socket:
+        with connect(f"ws://127.0.0.1:{self.ws}/") as socket:
 
             def call(method: str, params: dict[str, Any]) -> Any:
                 socket.send(json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": params}))
@@ -116,12 +77,8 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path / "data")
-    try:
-        server.start()
+    with Server(tmp_path) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from .conftest import Server, free_port
+from tests.server.fakes import free_ports
+
+from .conftest import Server
 from .window import Window
 
 DRAG = "Drag me to another column"
@@ -115,7 +117,7 @@ def test_the_server_restarts_and_the_page_recovers(open_page: Open, server: Serv
     window.until_columns(Doing=[LOOK])
     server.stop()
     window.wait_for(".strip", "No connection")
-    server.start(free_port())  # where the page does not find it
+    server.start(*free_ports(1))  # where the page does not find it
     server.query(".board.columns[1].cards[0].title = 'Changed meanwhile'; .board.columns[0].cards.pop(); nil;")
     server.stop()
     server.start()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from .conftest import ROOT, needed
+from tests.serving import ROOT
+
+from .conftest import needed
 
 FLAGS = (
     *("--noEmit", "--allowJs", "--checkJs", "--strict", "--target", "es2022", "--module", "es2022"),

@@ -208,6 +208,38 @@ async def test_what_a_client_asked_is_done_though_it_is_gone(server: Server) -> 
         await asyncio.sleep(0.02)
 
 
+async def unfinished(server: Server) -> int:
+    """How many futures have not finished."""
+    reader, writer = await within(asyncio.open_connection("127.0.0.1", server.http))
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    page = (await within(reader.read())).decode()
+    writer.close()
+    return int(float(page.partition("\nlivethings_futures ")[2].partition("\n")[0]))
+
+
+@pytest.mark.parametrize(
+    ("request_", "rest"),
+    [
+        ("{do: 'late', seconds: 0.3}", ".then(|r| .answer = r)"),
+        ("{do: 'late', seconds: 0.3}", ".then(|| raise('no'))"),
+        ("{do: 'late', seconds: 0.3}", ".then(|| future(nil))"),
+        ("{do: 'late', seconds: 0.3}", ""),
+        ("{do: 'deaf'}", ".else(|e| e.code())"),
+        ("{do: 'exit'}", ""),
+    ],
+)
+async def test_no_future_is_left_of_those_who_did_not_wait(server: Server, request_: str, rest: str) -> None:
+    client, other = await installed(server), await connected(server)
+    code = f"many({request_}){rest}; many({request_}){rest}; future(nil);"
+    client.send(bytes_of(QUERY, ["//stuff", f"{code} wse(nil);"]))
+    while not await unfinished(server) and await ask(other, "module_info('many').load().restarts;", "@n") == 0:
+        await asyncio.sleep(0.005)
+    client.writer.transport.abort()
+    while await unfinished(server):
+        await asyncio.sleep(0.02)
+    assert await ask(other, "1 + 1;") == 2
+
+
 async def test_without_a_folder_no_module_runs(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         client = await connected(server)
