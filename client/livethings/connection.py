@@ -62,13 +62,17 @@ class Connection:
         credentials: str | list[str],
         timeout: float,
         heartbeat: float,
+        options: dict[str, Any],
     ) -> Connection:
-        """Connect and log in, within `timeout` seconds. Raises ConnectFailed, or AuthError for wrong credentials."""
+        """Connect, log in and state options (docs/protocol.md, "Options"), within `timeout` seconds. Raises
+        ConnectFailed, or AuthError for wrong credentials."""
         connection = None
         try:
             async with asyncio.timeout(timeout):
                 connection = cls(await address.connect(ssl), heartbeat)
                 await connection.ask(Request.AUTH, credentials)
+                if options:
+                    await connection.ask(Request.OPTIONS, options)
         except TimeoutError as error:
             raise ConnectFailed(f"{address.url} does not answer within {timeout:g} seconds") from error
         except (ConnectionLost, ProtocolError, Unsent) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl as tls
 from collections.abc import Generator, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from livethings.connection import Connection
 from livethings.events import NodeStatus, Notice, Unrouted
@@ -41,6 +41,7 @@ def connect(
     heartbeat: float = 20.0,
     reconnect: bool = True,
     backoff: Backoff | None = None,
+    slow: Literal["disconnect", "refresh"] = "disconnect",
 ) -> Database:
     """A database at `ws://host:9270`, `wss://…`, `tcp://host:9200` or `tcps://…`; the user has a password or a token.
 
@@ -50,6 +51,10 @@ def connect(
     `connect_timeout` for connecting and logging in, `heartbeat` of silence until the server is asked for a sign of
     life, and as long again until the connection counts as lost. With `reconnect`, a lost connection comes back (see
     `Backoff`) with all subscriptions; meanwhile requests wait.
+
+    `slow` says what the server does when this program does not read for so long that too much waits for it: it ends the
+    connection, which then comes back and resumes; or, with "refresh", it leaves events out and tells fresh state
+    later (`Init.restart`, `Emitted.gap`).
 
     `ssl` is for `wss` and `tcps`, when the system's certificates are not what to trust.
 
@@ -74,6 +79,7 @@ def connect(
         heartbeat=heartbeat,
         reconnect=reconnect,
         backoff=backoff or Backoff(),
+        slow=slow,
     )
     return Database(settings)
 

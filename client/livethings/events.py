@@ -92,7 +92,8 @@ class NodeStatus:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A warning: what `log()` says in a query of this connection (2), or why the server is about to disconnect (3)."""
+    """A warning: what `log()` says in a query of this connection (2), why the server is about to disconnect (3), or
+    that it has left out what users emitted, since this program was too slow (5)."""
 
     code: int
     message: str

@@ -8,7 +8,7 @@ import random
 import ssl as tls
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from livethings.connection import Connection, Unsent
 from livethings.errors import Closed, ConnectFailed, ConnectionLost, LivethingsError, NodeError, NoReply, ServerError
@@ -56,6 +56,7 @@ class Settings:
     heartbeat: float
     reconnect: bool
     backoff: Backoff
+    slow: Literal["disconnect", "refresh"]
 
 
 class Link:
@@ -170,7 +171,12 @@ class Link:
     async def _connect(self) -> Connection:
         settings = self.settings
         return await Connection.open(
-            settings.address, settings.ssl, settings.credentials, settings.connect_timeout, settings.heartbeat
+            settings.address,
+            settings.ssl,
+            settings.credentials,
+            settings.connect_timeout,
+            settings.heartbeat,
+            {"slow": settings.slow} if settings.slow != "disconnect" else {},
         )
 
     def _up(self, connection: Connection) -> None:

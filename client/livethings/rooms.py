@@ -70,6 +70,10 @@ class Room(Queued[Emitted]):
         gap, self._gap = self._gap, False
         self._put(Emitted(event, args, gap))
 
+    def on_gap(self) -> None:
+        """Events have been left out."""
+        self._gap = True
+
     def on_delete(self) -> None:
         """The room is gone."""
         self.finish()

@@ -24,6 +24,9 @@ LIVE_UPDATE, LIVE_END, PRESENCE_JOIN, PRESENCE_LEAVE, PRESENCE_END = range(64, 6
 NOT_WATCHABLE: Final = 1
 """The code of the warning that an id can't be watched."""
 
+LEFT_OUT: Final = 5
+"""The code of the warning that events of rooms and things were left out."""
+
 
 class Registered(Generic[S]):
     """Subscriptions by the id of what they are about. The server knows one of each id for a connection, so the last to
@@ -139,6 +142,10 @@ class Routes:
                 self.leave(watch, thing_id)
                 watch.on_missing(thing_id, data["warn_msg"])
                 return
+            if data["warn_code"] == LEFT_OUT:
+                for room_id in data["rooms"]:
+                    for room in self.rooms.of(room_id):
+                        room.on_gap()
             self.rest(Notice(data["warn_code"], data["warn_msg"]))
             return
         elif kind == ROOM_EMIT:

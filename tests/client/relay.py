@@ -22,6 +22,9 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self._open = True
+        self.flowing = asyncio.Event()
+        """While it is not set, nothing is read that goes to the client."""
+        self.flowing.set()
 
     async def __aenter__(self) -> Relay:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -61,6 +64,8 @@ class Relay:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(1 << 16):
+                if counted:
+                    await self.flowing.wait()
                 if counted and self.leave_after is not None:
                     data, rest = data[: self.leave_after], data[self.leave_after :]
                     self.leave_after -= len(data)

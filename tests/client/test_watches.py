@@ -9,6 +9,7 @@ import pytest
 from livethings import Database, Delete, Emitted, EventsLost, Init, LookupFailed, Notice, Stop, Unrouted, Update
 
 from tests.client.conftest import Open
+from tests.client.relay import Relay
 from tests.server.fakes import within
 from tests.serving import Server
 
@@ -170,3 +171,42 @@ async def test_rooms(db: Database, server: Server, opened: Open) -> None:
         await anext(db.room("//stuff", "nowhere"))
     with pytest.raises(LookupFailed):
         await db.room("//stuff", "nowhere").emit("x")
+
+
+async def test_who_is_too_slow_may_ask_for_fresh_state(server: Server, db: Database, opened: Open) -> None:
+    thing = await db.query("//stuff", ".big = {n: 0}; .hall = room(); .hall.set_name('hall'); .big.id()")
+    room_id = await db.query("//stuff", ".hall.id()")
+    async with Relay(server.tcp) as relay:
+        slow = await opened(relay.port, slow="refresh", heartbeat=600)
+        async with (
+            slow.watch("//stuff", thing) as watch,
+            slow.room("//stuff", room_id) as room,
+            slow.live("//stuff", ".big.n") as live,
+        ):
+            await take(watch, 1)
+            await take(live, 1)
+            relay.flowing.clear()
+            for n in range(1, 60):
+                await db.query("//stuff", ".big.text = text; .big.n = n; nil", text=str(n % 10) * 1_000_000, n=n)
+                if n > 50:
+                    await db.query("//stuff", ".hall.emit('at', n)", n=n)
+            relay.flowing.set()
+            known, restarted = 0, False
+            while known != 59:
+                (event,) = await take(watch, 1)
+                if isinstance(event, Init):
+                    restarted = event.restart
+                    known = event.thing["n"]
+                else:
+                    sets = [job["set"]["n"] for job in event.jobs if "n" in job["set"]]
+                    assert sets == [known + 1]
+                    known += 1
+            assert restarted and slow.connected
+            seen = await take(live, 1)
+            while seen[-1] != 59:
+                seen += await take(live, 1)
+            await db.query("//stuff", ".hall.emit('after')")
+            events = await take(room, 1)
+            while events[-1].event != "after":
+                events += await take(room, 1)
+            assert events[-1].gap
