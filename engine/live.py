@@ -2,8 +2,8 @@
 
 `LiveQuery` is what a client subscribed to; `evaluate` runs it and gives an `Evaluation`: the result, and the keys of
 what it depends on. `touched_by` gives the keys that an outcome touches. A result can only have changed when the two
-have a key in common; when they have, it need not have changed. What is no data of ours (the clock, randomness, the
-number of references that `refs` gives) makes nothing due.
+have a key in common; when they have, it need not have changed. What is no data of ours (the clock, randomness)
+makes nothing due.
 
 The keys: the id of a thing whose contents were read; its negative where only its being there and its type were looked
 at; and for what is no one thing a pair or triple that begins with a word (`engine.recent`). Tests: tests/watch/.

@@ -220,6 +220,10 @@ def _before_tasks(ctx: LiveContext, arguments: tuple[Value, ...]) -> None:
     ctx.read_tasks()
 
 
+def _before_refs(ctx: LiveContext, arguments: tuple[Value, ...]) -> None:
+    raise OperationError("a live query can't count references: they come and go without a change")
+
+
 BEFORE_FUNCTIONS: dict[str, Callable[[Any, tuple[Any, ...]], None]] = {
     "thing": _before_thing,
     "t": _before_thing,
@@ -228,7 +232,7 @@ BEFORE_FUNCTIONS: dict[str, Callable[[Any, tuple[Any, ...]], None]] = {
     "json_dump": _before_json_dump,
     "run": _before_run,
     "export": _before_all,
-    "refs": _before_all,
+    "refs": _before_refs,
     "collection_info": _before_all,
     "collections_info": _before_all,
     "history": _before_all,

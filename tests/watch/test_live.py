@@ -4,121 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.engine import Engine
 from engine.errors import EngineError
 from engine.language.compiler import compile_closure
 from engine.language.tracked import TrackedUnit
 from engine.users import FULL, QUERY, User
-from server.forms import pack, pack_event
-from watch import Live
-from watch.events import LIVE_END, LIVE_UPDATE
+from server.forms import pack
+from tests.watch.living import Client, World, copied, patched
 from watch.patch import difference
-
-
-class BytesForm:
-    def event(self, kind: int, data: Any) -> bytes:
-        return bytes([kind]) + pack_event(data)
-
-
-FORM = BytesForm()
-
-
-def patched(value: Any, operations: list[dict[str, Any]]) -> Any:
-    """The value after a JSON patch."""
-    holder = {"": value}
-    for operation in operations:
-        *way, last = operation["path"].split("/")
-        target: Any = holder
-        for step in way:
-            target = target[int(step)] if isinstance(target, list) else target[plain(step)]
-        key: Any = int(last) if isinstance(target, list) else plain(last)
-        if operation["op"] == "remove":
-            del target[key]
-        elif operation["op"] == "add" and isinstance(target, list):
-            target.insert(key, operation["value"])
-        else:
-            target[key] = operation["value"]
-    return holder[""]
-
-
-def plain(step: str) -> str:
-    return step.replace("~1", "/").replace("~0", "~")
-
-
-class Client:
-    """A connection that mirrors its live queries."""
-
-    def __init__(self, user: User) -> None:
-        self.user = user
-        self.form = FORM
-        self.out: list[bytes] = []
-        self.values: dict[int, Any] = {}
-        self.ended: dict[int, str] = {}
-        self.updates = 0
-
-    @property
-    def subscriber(self) -> Client:
-        return self
-
-    def read(self) -> None:
-        for frame in self.out:
-            data = msgpack.unpackb(frame[1:], strict_map_key=False)
-            if frame[0] == LIVE_UPDATE:
-                self.updates += 1
-                number = data["subscription"]
-                self.values[number] = patched(self.values[number], data["patch"]) if "patch" in data else data["value"]
-            else:
-                assert frame[0] == LIVE_END
-                self.ended[data["subscription"]] = data["error_msg"]
-        self.out.clear()
-
-
-class World:
-    def __init__(self, start: str = "") -> None:
-        self.engine = Engine(clock=lambda: 1000.0, seed=1)
-        self.engine.initialise()
-        self.now = 0.0
-        self.live = Live(self.engine, self.say, clock=lambda: self.now)
-        self.client = Client(self.engine.users["admin"])
-        self.change(start)
-
-    @staticmethod
-    def say(target: Any, frame: bytes) -> None:
-        for append in getattr(target, "appends", None) or (target.out.append,):
-            append(frame)
-
-    def change(self, code: str, scope: str = "//stuff") -> None:
-        outcome = self.engine.query(self.client, scope, code)
-        for part in (outcome, *(outcome.more or ())):
-            self.live.changed(part)
-
-    def run(self) -> None:
-        self.live.run(1.0, self.engine.last_change)
-        self.client.read()
-
-    def subscribe(self, code: str, client: Client | None = None, **more: Any) -> int:
-        client = client or self.client
-        reply = self.live.subscribe(client, "//stuff", {"code": code, **more})
-        client.values[reply["subscription"]] = copied(reply["value"])
-        number: int = reply["subscription"]
-        return number
-
-
-def copied(tree: Any) -> Any:
-    return msgpack.unpackb(pack(tree), strict_map_key=False)
-
 
 START = """
 new_type('P'); set_type('P', {n: 'int', near: '[]'});
 set_enum('E', {A: 1, B: 2});
 new_procedure('count', || .list.len());
 .list = range(4).map(|i| {n: i, deep: {n: i}});
-.all = set(.list); .p = P{n: 1}; .q = P{n: 2}; .map = {a: 1, 'b/c': 2}; .f = |x| x.n + 1; .e = E{A};
+.all = set(.list); .p = P{n: 1}; .q = P{n: 2}; .map = {a: 1}; .map.set('b/c', 2); .f = |x| x.n + 1; .e = E{A};
 .w = .p.wrap('P'); .nested = {one: {two: {three: 3}}}; nil;
 """
 
@@ -270,7 +173,9 @@ def test_a_lost_right_ends_it() -> None:
     assert not world.live.active
 
 
-@pytest.mark.parametrize("code", [".n = 1", "wse(.n)", "log('x')", "future(nil)", ".r.emit('x')", "1 +", ".gone"])
+@pytest.mark.parametrize(
+    "code", [".n = 1", "wse(.n)", "log('x')", "future(nil)", ".r.emit('x')", "1 +", ".gone", "refs(.n)"]
+)
 def test_what_can_not_be_live_is_refused(code: str) -> None:
     world = World(".n = 1; .r = room();")
     with pytest.raises(EngineError):
