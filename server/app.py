@@ -235,7 +235,7 @@ class App:
             loop.call_soon_threadsafe(self._fail, error)
 
         self._committer = Committer(store, on_loop(loop, outbox), on_failure, retention=Retention())
-        hub = Hub(self._engine, outbox.say)
+        hub = Hub(self._engine, outbox.say, self._config.max_deep_things)
         requests = Requests(self._engine, hub)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
         live = Live(self._engine, outbox.say, seconds=LIVE_TIME)

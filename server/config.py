@@ -68,6 +68,9 @@ class Config:
     max_outgoing: int = field(
         default=16 * _MIB, metadata=about("most bytes that may wait for a slow reader", 64 << 10, 1 << 40)
     )
+    max_deep_things: int = field(
+        default=20_000, metadata=about("most things that the deep watches of a connection may reach", 1, 10_000_000)
+    )
     ping_interval: float = field(
         default=30.0, metadata=about("a connection that is silent this long is asked for a sign of life", 1, 86400)
     )

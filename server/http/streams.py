@@ -31,6 +31,7 @@ from server.http.declaration import Operation, Parameter, Reply, plain
 from server.http.login import CHALLENGE, credentials_of, login
 from server.jsonvalues import encode
 from server.session import Session, internal_error
+from watch.deep import MAX_DEEP
 
 __all__ = ["EVENT_STREAM", "EventStream", "Streams"]
 
@@ -249,6 +250,11 @@ _PARAMETERS = (
         "Ids of things to watch; may be repeated",
         {"type": "array", "items": {"type": "integer", "minimum": 0}},
     ),
+    Parameter(
+        "deep",
+        "Watch the things with what they contain, to so many steps; see the protocol",
+        {"type": "integer", "minimum": 0, "maximum": MAX_DEEP},
+    ),
     Parameter("room", "Ids or names of rooms to join; may be repeated", {"type": "array", "items": {"type": "string"}}),
     Parameter("token", "A token, for who can't set a header, as browsers can't here", {"type": "string"}),
     Parameter("Last-Event-ID", "The last id that came", {"type": "string"}, "header"),
@@ -275,12 +281,15 @@ class _Asked:
             if name not in _NAMES:
                 raise BadDataError(f"there is no parameter {name[:80]!r}; there are {', '.join(sorted(_NAMES))}")
             values[name].append(value)
-        if len(values["scope"]) != 1 or len(values["token"]) > 1:
-            raise BadDataError("a stream has one scope, and at most one token")
+        if len(values["scope"]) != 1 or len(values["token"]) > 1 or len(values["deep"]) > 1:
+            raise BadDataError("a stream has one scope, and at most one token and one depth")
         if not values["thing"] and not values["room"]:
             raise BadDataError("a stream needs a thing to watch or a room to join")
         self.scope = values["scope"][0]
         self.things = [_id(text) for text in values["thing"]]
+        self.deep = _depth(values["deep"][0]) if values["deep"] else None
+        if self.deep is not None and not self.things:
+            raise BadDataError("deep goes with a thing to watch")
         self.rooms: list[int | str] = [int(text) if _is_id(text) else text for text in values["room"]]
         self.credentials = credentials_of(request.headers.get("authorization", ""))
         if self.credentials is None and values["token"]:
@@ -296,13 +305,22 @@ class _Asked:
                 if found is None:
                     raise LookupFailed(f"there is no room {str(asked)[:80]} in {self.scope[:80]}")
             answers.append(joined)
-        if self.things:
+        if self.things and self.deep is None:
             answers.append(requests.watch(stream, self.scope, self.things))
+        elif self.things:
+            options = {"ids": self.things, "deep": self.deep}
+            answers.append(requests.watch_with(stream, self.scope, options))
         return answers
 
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _depth(text: str) -> int:
+    if not _is_id(text):
+        raise BadDataError(f"deep is a number, not {text[:80]!r}")
+    return int(text)
 
 
 def _id(text: str) -> int:
