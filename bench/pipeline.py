@@ -6,13 +6,14 @@ import itertools
 import select
 import socket
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.client import DATA, QUERY, Client, Wire, native_package, websocket_package
 from bench.processes import Target, cpu_seconds
 
-__all__ = ["Rate", "pipeline"]
+__all__ = ["Rate", "http_requests", "pipeline"]
 
 BUFFER = 1 << 18
 WARM_UP = 0.2
@@ -56,6 +57,45 @@ def pipeline(
         sockets, reply, size = _connect_bare(target, request, connections)
     else:
         sockets, reply, size = _connect(target, code, request, connections, websocket)
+    return _drive(target, request, sockets, reply, size, in_flight, seconds)
+
+
+def http_requests(target: Target, body: bytes, media: str, connections: int, seconds: float) -> Rate:
+    """Post a body to our server's scope again and again, one request at a time on each connection."""
+    credentials = b64encode(f"{target.user}:{target.password}".encode()).decode()
+    request = (
+        f"POST {target.scope} HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic {credentials}\r\n"
+        f"Content-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    if target.bare:
+        sockets, reply, size = _connect_bare(target, request, connections)
+    else:
+        sockets = [socket.create_connection((target.host, target.http)) for _ in range(connections)]
+        reply, size = b"HTTP/1.1 200", _http_size(sockets[0], request)
+    return _drive(target, request, sockets, reply, size, 1, seconds)
+
+
+def _http_size(connection: socket.socket, request: bytes) -> int:
+    """Bytes of the reply to a request."""
+    connection.sendall(request)
+    reply = b""
+    while True:
+        piece = connection.recv(BUFFER)
+        if not piece:
+            raise RuntimeError(f"the server has closed the connection: {reply!r}")
+        reply += piece
+        head, end, body = reply.partition(b"\r\n\r\n")
+        if end:
+            length = int(head.lower().partition(b"content-length:")[2].split()[0])
+            if len(body) == length:
+                return len(reply)
+
+
+def _drive(
+    target: Target, request: bytes, sockets: list[socket.socket], reply: bytes, size: int, in_flight: int,
+    seconds: float,
+) -> Rate:  # fmt: skip
+    """Send a request again and again, to which each reply begins with some bytes and has a size."""
     make = _maker(request, in_flight)
     buffer = bytearray(BUFFER)
     poller = select.epoll()
@@ -75,12 +115,12 @@ def pipeline(
     while True:
         ready = poller.poll(STALL)
         if not ready:
-            raise RuntimeError(f"{target.name} has stopped answering {code!r}")
+            raise RuntimeError(f"{target.name} has stopped answering {request[-200:]!r}")
         for fd, _ in ready:
             lane = lanes[fd]
             count = lane.receive(buffer)
             if not count or (not lane.part and count >= len(reply) and head != reply):
-                raise RuntimeError(f"{target.name} answers {code!r} with {bytes(buffer[:200])!r}")
+                raise RuntimeError(f"{target.name} answers {request[-200:]!r} with {bytes(buffer[:200])!r}")
             complete, lane.part = divmod(lane.part + count, size)
             if complete:
                 done += complete

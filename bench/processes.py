@@ -34,6 +34,7 @@ class Target:
     host: str = HOST
     native: int = 0
     websocket: int = 0
+    http: int = 0
     echo: int = 0
     publish: int = 0
     watch: int = 0
@@ -106,7 +107,7 @@ def started(data: Path | None = None, *, exact_memory: bool = False) -> Iterator
         with _process(command, exact_memory) as (process, errors):
             _first_line(process, errors)
             took = time.perf_counter() - began
-            yield Target("livethings", native=tcp, websocket=ws, pid=process.pid), took
+            yield Target("livethings", native=tcp, websocket=ws, http=http, pid=process.pid), took
 
 
 @contextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.lab import Lab
-from bench.rows import compute, deliveries, latency, live, logins, memory, queries, startup
+from bench.rows import compute, deliveries, http, latency, live, logins, memory, queries, startup
 from bench.table import Row
 
 __all__ = ["GROUPS"]
 
 GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "queries": queries.rows,
+    "http": http.rows,
     "deliveries": deliveries.rows,
     "latency": latency.rows,
     "live": live.rows,

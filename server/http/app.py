@@ -22,7 +22,7 @@ from server.config import Config
 from server.core import Core
 from server.http import metrics, status
 from server.http.api import Api, is_scope
-from server.http.connection import HttpConnection, HttpLimits
+from server.http.connection import MAX_HEAD, HttpConnection, HttpLimits
 from server.http.declaration import Handler, Operation, Reply, plain
 from server.http.openapi import document
 from server.http.streams import Streams
@@ -30,9 +30,6 @@ from server.http.streams import Streams
 __all__ = ["Http"]
 
 log = logging.getLogger("livethings.server")
-
-MAX_HEAD = 16 << 10
-"""Bytes of a request line and its headers."""
 
 MAX_OPEN = 256
 """Connections at once, event streams aside; more are closed."""
@@ -47,7 +44,7 @@ class Http:
         self._loop = loop
         self._limits = HttpLimits(config.http_time, MAX_OPEN)
         self._api = Api(lambda: self.core, config.http_time, config.max_http_body)
-        self._metrics = metrics.Metrics(lambda: self.core, lambda: len(self._limits.state.connections))
+        self._metrics = metrics.Metrics(lambda: self.core, self._limits)
         self.operations: list[Operation] = [
             *status.operations(word, VERSION),
             self._metrics.operation(),

@@ -21,7 +21,10 @@ from uvicorn.server import ServerState
 
 from server.session import untraced
 
-__all__ = ["HttpConnection", "HttpLimits"]
+__all__ = ["MAX_HEAD", "HttpConnection", "HttpLimits"]
+
+MAX_HEAD = 16 << 10
+"""Bytes of a request line and its headers."""
 
 READ_TIME = 300.0
 """Seconds in which a reader must have taken enough of a response that more can be written."""
@@ -37,6 +40,9 @@ class HttpLimits:
         self.request_time = request_time
         self.connections = connections
         self.state = ServerState()
+        self.received = 0
+        self.sent = 0
+        """Bytes that came in and went out, those of TLS and of event streams not counted."""
         self._second = 0
 
     def stamp(self) -> None:
@@ -47,6 +53,20 @@ class HttpLimits:
             self.state.default_headers = [(b"date", formatdate(now, usegmt=True).encode())]
 
 
+class _Counting(h11.Connection):
+    """What makes the bytes of responses, and counts them."""
+
+    def __init__(self, limits: HttpLimits, largest: int) -> None:
+        super().__init__(h11.SERVER, largest)
+        self._limits = limits
+
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]  # overloads of the same
+        data = super().send(event)
+        if data:
+            self._limits.sent += len(data)
+        return data
+
+
 class HttpConnection(H11Protocol):
     """One connection. Its requests are served one at a time."""
 
@@ -55,6 +75,7 @@ class HttpConnection(H11Protocol):
     def __init__(self, config: UvicornConfig, limits: HttpLimits, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, limits.state, {"connection": weakref.proxy(self)}, loop)
         self._limits = limits
+        self.conn = _Counting(limits, config.h11_max_incomplete_event_size or MAX_HEAD)
         self._arriving: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
 
@@ -73,6 +94,7 @@ class HttpConnection(H11Protocol):
         if self.transport.is_closing():
             return
         self._limits.stamp()
+        self._limits.received += len(data)
         super().data_received(data)
         self._look()
 

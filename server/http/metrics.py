@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from engine.counters import BOUNDS, Durations
 from server.core import Core
+from server.http.connection import HttpLimits
 from server.http.declaration import Operation, Reply
 
 __all__ = ["Metrics"]
@@ -28,12 +29,12 @@ PREFIX = "livethings_"
 
 
 class Metrics(Collector):
-    """One for the server. `core` gives what its connections share, None while it starts; `connections` how many
-    connections speak HTTP."""
+    """One for the server. `core` gives what its connections share, None while it starts; `limits` is what those that
+    speak HTTP share."""
 
-    def __init__(self, core: Callable[[], Core | None], connections: Callable[[], int]) -> None:
+    def __init__(self, core: Callable[[], Core | None], limits: HttpLimits) -> None:
         self._core = core
-        self._connections = connections
+        self._limits = limits
         # A registry of its own, so that there can be several servers in a process.
         self._registry = CollectorRegistry()
         self._http = Histogram(
@@ -70,7 +71,7 @@ class Metrics(Collector):
             return
         yield from _requests(core)
         yield from _watching(core)
-        yield from _connections(core, self._connections())
+        yield from _connections(core, self._limits)
         yield from _storing(core)
 
 
@@ -123,8 +124,8 @@ def _watching(core: Core) -> Iterator[Metric]:
     yield _counter("events", "Updates, deletes and events of rooms, once for each receiver.", core.outbox.delivered)
 
 
-def _connections(core: Core, http: int) -> Iterator[Metric]:
-    kinds = {"tcp": 0, "websocket": 0, "http": http, "events": 0}
+def _connections(core: Core, limits: HttpLimits) -> Iterator[Metric]:
+    kinds = {"tcp": 0, "websocket": 0, "http": len(limits.state.connections), "events": 0}
     for connection in core.connections:
         kinds[connection.kind] += 1
     by_kind = GaugeMetricFamily(f"{PREFIX}connections", "Open connections, by what they speak.", labels=["kind"])
@@ -134,6 +135,8 @@ def _connections(core: Core, http: int) -> Iterator[Metric]:
     )
     yield _counter("received_bytes", "Bytes that came in over TCP and WebSocket.", core.received)
     yield _counter("sent_bytes", "Bytes that went out over TCP and WebSocket, and in event streams.", core.sent)
+    yield _counter("http_received_bytes", "Bytes that came in over HTTP.", limits.received)
+    yield _counter("http_sent_bytes", "Bytes that went out over HTTP, event streams aside.", limits.sent)
     yield _gauge(
         "unsent_bytes", "Bytes that wait for slow readers.", sum(connection.unsent for connection in core.connections)
     )

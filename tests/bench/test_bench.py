@@ -42,6 +42,8 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, set[str]]:
         "memory of a thing, four properties",
         "memory of a typed thing, four properties",
         "start with 3,000 things",
+        "HTTP queries, JSON",
+        "HTTP durable changes, JSON",
         "logins",
         "query during logins, p99",
         "build 1,000 things",

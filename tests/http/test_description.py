@@ -98,6 +98,8 @@ async def test_metrics_tell_what_happened(server: Server, accept: str) -> None:
     assert grown("connections{kind=tcp}") == grown("sessions") == 1
     assert grown("commit_seconds_count") == 1
     assert grown("received_bytes_total") > 50 and grown("sent_bytes_total") > 50
+    # The first scrape's response, and the refused request.
+    assert grown("http_received_bytes_total") > 100 and 3_000 < grown("http_sent_bytes_total") < 100_000
     assert grown("logins_refused_total") == 1
     assert grown("http_request_seconds_count{operation=execute,status=401}") == 1
     assert after["livethings_outbox_frames"] == after["livethings_commit_backlog_bytes"] == 0
