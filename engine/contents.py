@@ -14,9 +14,10 @@ from engine.values.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from engine.change import Job
+    from engine.snapshot import Tree
     from engine.values.thing import Value
 
-__all__ = ["contents", "moves"]
+__all__ = ["added", "contents", "moves"]
 
 
 def contents(thing: Thing) -> tuple[dict[int, None], frozenset[str]]:
@@ -65,3 +66,30 @@ def moves(job: Job, names: frozenset[str]) -> bool:
     if what == "del":
         return argument in names
     return what != "event"
+
+
+def added(job: Job) -> tuple[str, list[int]] | None:
+    """The property in which a job adds things without taking any away, and their ids; None when it does more than that,
+    or when the job alone does not say what it adds."""
+    ((what, argument),) = job.items()
+    if what == "add":
+        ((name, things),) = argument.items()
+    elif what == "splice":
+        ((name, (_, deleted, *things)),) = argument.items()
+        if deleted:
+            return None
+    else:
+        return None
+    ids: list[int] = []
+    return (name, ids) if _all_named(things, ids) else None
+
+
+def _all_named(trees: list[Tree], ids: list[int]) -> bool:
+    for tree in trees:
+        if type(tree) in SCALARS:
+            continue
+        if isinstance(tree, dict) and "#" in tree:
+            ids.append(tree["#"])
+        elif not isinstance(tree, list) or not _all_named(tree, ids):
+            return False
+    return True

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from engine.contents import moves
+from engine.contents import added, moves
 from engine.effects import Gone, InstanceJob
 from engine.errors import OperationError
 from watch.audience import Form, Subscriber
@@ -23,6 +23,7 @@ from watch.events import WARNING, WATCH_INIT, WATCH_STOP, outgrown
 from watch.reach import Edges, Graph, Reach
 
 if TYPE_CHECKING:
+    from engine.change import Job
     from engine.collection import Collection
     from engine.engine import Outcome
     from watch.hub import Hub
@@ -58,6 +59,9 @@ class DeepWatches:
         self._of: dict[Subscriber, dict[int, _Shared]] = {}  # by root
         # Of the outcomes that are being told:
         self._touched: dict[int, None] = {}  # things looked into that may contain others now
+        self._added: dict[
+            int, tuple[dict[int, None], set[str]]
+        ] = {}  # what some contain more, and where
         self._gone: dict[int, None] = {}  # things in reach that are no more
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
@@ -174,7 +178,7 @@ class DeepWatches:
             for thing_id, job in change.mutations:
                 node = nodes.get(thing_id)
                 if node is not None and node.children is not None and moves(job, node.names):
-                    self._touched[thing_id] = None
+                    self._note_job(thing_id, job)
                 if not redefined and next(iter(job)).startswith(_REDEFINE):
                     redefined = True
             if redefined:  # what instances and members of enums contain may have changed without a word in the change
@@ -189,22 +193,40 @@ class DeepWatches:
         if outcome.deleted:
             self._gone.update((thing_id, None) for thing_id in outcome.deleted if thing_id in nodes)
 
+    def _note_job(self, thing_id: int, job: Job) -> None:
+        """A job moves things: note which, if it says so, since the thing can be a large list."""
+        if thing_id in self._touched:
+            return
+        more = added(job)
+        if more is None:
+            self._touched[thing_id] = None
+            return
+        ids, names = self._added.setdefault(thing_id, ({}, set()))
+        if more[1]:
+            ids.update(dict.fromkeys(more[1]))
+            names.add(more[0])
+
     def settle(self) -> None:
         """Say what has come into reach, then what has left it and is still there; who is told that a thing is gone
         keeps watching it until then."""
-        if not self._touched and not self._gone:
+        if not self._touched and not self._gone and not self._added:
             return
         touched, self._touched = self._touched, {}
+        more, self._added = self._added, {}
         gone, self._gone = self._gone, {}
         changed: dict[_Shared, list[Edges]] = {}
-        for thing_id in {**touched, **gone}:
+        for thing_id in {**touched, **more, **gone}:
             node = self.graph.nodes.get(thing_id)
             if node is None:  # it was unwatched in the meantime
                 continue
             reaches = list(node.reaches)
             if node.children is not None:
-                thing = None if thing_id in gone else reaches[0].collection.find(thing_id)
-                edges = self.graph.read(thing_id, thing)
+                if thing_id in gone:
+                    edges = self.graph.read(thing_id, None)
+                elif thing_id in touched:
+                    edges = self.graph.read(thing_id, reaches[0].collection.find(thing_id))
+                else:
+                    edges = self.graph.add(thing_id, *more[thing_id])
                 if edges[1] or edges[2]:
                     for reach in reaches:
                         changed.setdefault(reach, []).append(edges)  # type: ignore[arg-type]

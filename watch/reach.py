@@ -63,15 +63,27 @@ class Graph:
         old = node.children or {}
         found, node.names = ({}, frozenset()) if thing is None else contents(thing)
         node.children = found
-        if found.keys() == old.keys():
-            return thing_id, [], []
-        removed = [child for child in old if child not in found]
-        added = [child for child in found if child not in old]
+        removed = list(old.keys() - found.keys())
+        new = found.keys() - old.keys()
+        added = [child for child in found if child in new] if new else []
         for child in removed:
             self._part(thing_id, child)
         for child in added:
             self.node(child).parents.add(thing_id)
         return thing_id, removed, added
+
+    def add(self, thing_id: int, children: Iterable[int], names: Iterable[str]) -> Edges:
+        """A thing that is looked into contains these too, in properties of these names."""
+        node = self.nodes[thing_id]
+        held = node.children
+        assert held is not None
+        new = [child for child in children if child not in held]
+        for child in new:
+            held[child] = None
+            self.node(child).parents.add(thing_id)
+        if not node.names.issuperset(names):
+            node.names = node.names.union(names)
+        return thing_id, [], new
 
     def forget(self, thing_id: int) -> None:
         """Look into a thing no more if no reach does, and let go of it if none has it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.lab import Lab
-from bench.rows import compute, deliveries, http, latency, live, logins, memory, queries, startup
+from bench.rows import compute, deep, deliveries, http, latency, live, logins, memory, queries, startup
 from bench.table import Row
 
 __all__ = ["GROUPS"]
@@ -14,6 +14,7 @@ GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "queries": queries.rows,
     "http": http.rows,
     "deliveries": deliveries.rows,
+    "deep": deep.rows,
     "latency": latency.rows,
     "live": live.rows,
     "logins": logins.rows,

@@ -37,6 +37,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, set[str]]:
         "deliveries, 5 on WebSocket, 1 in flight",
         "room events, 5 on TCP, 20 in flight",
         "change to event, 1 watcher, p99",
+        "change of a value among 200, watched deep",
         "memory of a connection, WebSocket",
         "memory of a watch",
         "memory of a thing, four properties",
