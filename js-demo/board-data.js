@@ -96,6 +96,11 @@ export class Board {
     this.#root.subscribe(() => this.#follow());
   }
 
+  /** Who looks at the board; null before it is open. */
+  get presence() {
+    return this.#root && this.#db.presence(SCOPE, { thing: this.#root.id });
+  }
+
   /** @returns {boolean} whether all that there is has arrived */
   get complete() {
     return this.#root !== null && this.#references().every((id) => this.#mirrors.get(id));

@@ -4,7 +4,7 @@
  */
 
 import { ghostOf } from "./board-drag.js";
-import { element } from "./page.js";
+import { element, put, write } from "./page.js";
 
 /** @typedef {import("./board-data.js").Column} Column */
 /** @typedef {import("./board-data.js").Card} Card */
@@ -239,25 +239,6 @@ function makeCard(id, actions) {
     on: { click: () => actions.openCard(id) },
   }, title, note);
   return { item: element("li", {}, face), face, title, note };
-}
-
-/**
- * Makes an element the one at a place, and moves it only if it is not.
- *
- * @param {Element} parent
- * @param {Element} child
- * @param {number} index
- */
-function put(parent, child, index) {
-  if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
-}
-
-/**
- * @param {HTMLElement} target
- * @param {string} text
- */
-function write(target, text) {
-  if (target.textContent !== text) target.textContent = text;
 }
 
 /**

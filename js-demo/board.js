@@ -4,6 +4,7 @@ import { Board } from "./board-data.js";
 import { makeDraggable } from "./board-drag.js";
 import { BoardView } from "./board-view.js";
 import { announce, byId, complain, describe, element, notice, openPage } from "./page.js";
+import { showPresence } from "./presence-view.js";
 
 /** @typedef {import("./board-data.js").Column} Column */
 /** @typedef {import("./board-data.js").Card} Card */
@@ -24,6 +25,9 @@ openPage(async (db) => {
   let drawn = false;
   let frame = 0;
   let unsettledSince = 0;
+  /** @type {import("./livethings.js").Presence | null} */
+  let here = null;
+  let leave = () => {};
 
   const place = byId("board");
   place.append(element("p", { class: "empty" }, "Loading the board …"));
@@ -50,6 +54,11 @@ openPage(async (db) => {
 
   function draw() {
     if (!drawn && !board.complete) return;
+    if (board.presence && board.presence !== here) {
+      leave();
+      here = board.presence;
+      leave = showPresence(here);
+    }
     const now = board.columns;
     const news = drawn ? compare(known, now).filter(({ card }) => !mine.has(card)) : [];
     known = now;

@@ -32,6 +32,25 @@ export function element(tag, properties = {}, ...children) {
 }
 
 /**
+ * Makes an element the one at a place, and moves it only if it is not.
+ *
+ * @param {Element} parent
+ * @param {Element} child
+ * @param {number} index
+ */
+export function put(parent, child, index) {
+  if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
+}
+
+/**
+ * @param {Element} target
+ * @param {string} text
+ */
+export function write(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/**
  * @param {string} id
  * @returns {any} the page's element of that id
  */
@@ -45,6 +64,17 @@ export function byId(id) {
 export function describe(error) {
   return error?.className ? `${error.className}: ${error.message}` : String(error?.message ?? error);
 }
+
+// What a <details class="popup"> shows is closed by a click elsewhere, and by Escape.
+document.addEventListener("click", ({ target }) => {
+  for (const popup of /** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll("details.popup[open]"))) {
+    if (!popup.contains(/** @type {Node} */ (target))) popup.open = false;
+  }
+});
+document.addEventListener("keydown", ({ key, target }) => {
+  const popup = target instanceof Element && target.closest("details.popup");
+  if (key === "Escape" && popup instanceof HTMLDetailsElement) popup.open = false;
+});
 
 // Notices and announcements -------------------------------------------------------------------------------------------
 
@@ -210,16 +240,10 @@ const WORDS = { idle: "Not connected", connecting: "Connecting", ready: "Connect
 function showConnection(db) {
   const word = element("span", { class: "word" });
   const detail = element("p");
-  const menu = element("details", { class: "connection" },
+  const menu = element("details", { class: "connection popup" },
     element("summary", {}, element("span", { class: "dot", "aria-hidden": "true" }), word),
     element("div", { class: "menu" }, detail,
       element("button", { type: "button", on: { click: logOut } }, "Log out")));
-  document.addEventListener("click", (event) => {
-    if (!menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
-  });
-  menu.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === "Escape") menu.open = false;
-  });
   const explanation = element("span");
   const strip = element("div", { class: "strip", hidden: true }, explanation,
     element("button", { type: "button", class: "link", on: { click: () => db.retryNow() } }, "Try now"));

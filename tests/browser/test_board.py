@@ -126,3 +126,23 @@ def test_the_server_restarts_and_the_page_recovers(open_page: Open, server: Serv
     window.drag(DRAG, "Doing")
     window.until_columns(Doing=[DRAG, "Changed meanwhile"])
     assert server.query(".board.columns[1].cards.len()") == 2
+
+
+def test_the_header_shows_who_is_here(open_page: Open, server: Server) -> None:
+    server.query("new_user('ann'); set_password('ann', 'pass'); grant('//stuff', 'ann', USER);", scope="@thingsdb")
+    one, other = open_page("board.html"), open_page("board.html", log_in=False)
+    one.until_here("Only you are here")
+    user = other.wait_for("dialog.log-in input[name=user]")
+    user.clear()
+    user.send_keys("ann")
+    other.log_in()
+    one.until_here("2 are here")
+    one.wait_for("[aria-live=polite]", "ann has come.")
+    one.find(".present summary").click()
+    names = [item.text.split("\n")[-1] for item in one.driver.find_elements(By.CSS_SELECTOR, ".present .menu li")]
+    assert names == ["admin (you)", "ann"]
+    one.press(Keys.ESCAPE)
+    one.until(lambda: not one.find(".present .menu").is_displayed())
+    other.driver.get("about:blank")
+    one.until_here("Only you are here")
+    one.wait_for("[aria-live=polite]", "ann has left.")

@@ -11,7 +11,7 @@ from .conftest import Server
 from .window import Window
 
 Open = Callable[..., Window]
-PAGES = ["board.html", "inspector.html"]
+PAGES = ["board.html", "dashboard.html", "inspector.html"]
 
 
 def test_the_first_page_leads_to_the_others(open_page: Open) -> None:

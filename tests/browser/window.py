@@ -82,6 +82,10 @@ class Window:
         field.clear()
         field.send_keys(password, Keys.ENTER)
 
+    def until_here(self, text: str) -> None:
+        """Wait until the header says who is here."""
+        self.until(lambda: self.find(".present summary .unseen").text == text, f"it does not say: {text}")
+
     # The board
 
     def columns(self) -> dict[str, list[str]]:
