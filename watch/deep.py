@@ -59,9 +59,7 @@ class DeepWatches:
         self._of: dict[Subscriber, dict[int, _Shared]] = {}  # by root
         # Of the outcomes that are being told:
         self._touched: dict[int, None] = {}  # things looked into that may contain others now
-        self._added: dict[
-            int, tuple[dict[int, None], set[str]]
-        ] = {}  # what some contain more, and where
+        self._added: dict[int, tuple[dict[int, None], set[str]]] = {}  # what some contain more, and where
         self._gone: dict[int, None] = {}  # things in reach that are no more
 
     # --- subscriptions -----------------------------------------------------------------------------------------------

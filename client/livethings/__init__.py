@@ -45,6 +45,7 @@ from livethings.link import Backoff
 from livethings.live import Live
 from livethings.presence import Presence
 from livethings.rooms import Room
+from livethings.states import apply, tree
 from livethings.watches import DeepWatch, Watch
 
 __all__ = [
@@ -99,5 +100,7 @@ __all__ = [
     "Watch",
     "WriteError",
     "ZeroDivisionFailed",
+    "apply",
     "connect",
+    "tree",
 ]
