@@ -87,6 +87,14 @@ export class Connection {
     return this.#status;
   }
 
+  /** The browser keeps pages that were left, for a way back: one that nobody sees must not keep its connection. */
+  #left = () => {
+    if (this.over) return;
+    this.#lost("the page was left");
+    this.#clearTimer("retry");
+  };
+  #back = () => this.retryNow();
+
   get ready() {
     return this.#state === "ready";
   }
@@ -105,6 +113,8 @@ export class Connection {
       this.retryNow();
     } else {
       this.#attempt = 0;
+      globalThis.addEventListener?.("pagehide", this.#left);
+      globalThis.addEventListener?.("pageshow", this.#back);
       this.#open("connecting");
     }
     return connecting.promise;
@@ -311,6 +321,8 @@ export class Connection {
   #end(reason, error) {
     this.#abandonSocket();
     this.#clearTimer("retry");
+    globalThis.removeEventListener?.("pagehide", this.#left);
+    globalThis.removeEventListener?.("pageshow", this.#back);
     const connecting = this.#connecting;
     this.#connecting = null;
     this.#state = "closed";

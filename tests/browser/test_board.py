@@ -146,3 +146,6 @@ def test_the_header_shows_who_is_here(open_page: Open, server: Server) -> None:
     other.driver.get("about:blank")
     one.until_here("Only you are here")
     one.wait_for("[aria-live=polite]", "ann has left.")
+    other.driver.back()  # the browser may have kept the page as it was
+    one.until_here("2 are here")
+    other.until_here("2 are here")
