@@ -14,12 +14,14 @@ from engine.quota import check_array
 from engine.users import CHANGE, require
 from engine.values.list import List
 from engine.values.set import Set
+from engine.values.storing import OWNED
 from engine.values.thing import Thing
 
 if TYPE_CHECKING:
     from engine.change import Change, Job
     from engine.effects import Effect
     from engine.engine import Engine
+    from engine.journal import Journal
     from engine.scopes import Scope
     from engine.users import User
     from engine.values.thing import Value
@@ -46,6 +48,8 @@ class Context:
     """
 
     change: Change | None = None
+    journal: Journal | None = None  # of a query that is atomic
+    guarded: bool = True  # stored things may change only after `allow`: there is no change yet, or a journal
     deep: int = 1
     flags: int = 0
     effects: list[Effect] | None = None
@@ -97,10 +101,19 @@ class Context:
         if thing is not None:
             if not thing.id:
                 self.watch_loose(thing)
-            elif self.change is None:
-                raise OperationError("a stored value can only be changed by a query that is a change: use wse(…)")
+            elif self.guarded:
+                if self.change is None:
+                    raise OperationError("a stored value can only be changed by a query that is a change: use wse(…)")
+                self.journal.save(container)  # type: ignore[union-attr]
         if container.lock:
             raise OperationError("it can't be changed while it is in use")
+
+    def release(self, value: Value) -> None:
+        """A property no longer holds the value."""
+        if type(value) in OWNED:
+            if self.journal is not None:
+                self.journal.save(value)
+            value.release()
 
     def hold_back(self) -> None:
         """`nse`: from here on, nothing turns the query into a change."""
@@ -117,6 +130,7 @@ class Context:
             assert self.caller.user is not None
             require(self.caller.user, self.scope, CHANGE)
             self.change = self.engine.begin_change(self.scope)
+            self.guarded = self.journal is not None
 
     def watch_loose(self, thing: Thing) -> None:
         """An unstored thing is changed: it may hold itself afterwards, and must be taken apart when the query ends
@@ -147,6 +161,7 @@ class Context:
         has checked the right; for the log it is one."""
         if self.change is None:
             self.change = self.engine.begin_change(self.scope)
+            self.guarded = False
         self.change.mutations.append((0, Internal(job)))
 
     def record_of(self, container: List | Set, make_job: Callable[[str], Job]) -> None:

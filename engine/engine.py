@@ -15,6 +15,7 @@ from engine import functions as _functions  # noqa: F401  (registers every funct
 from engine import values as _values  # noqa: F401  (registers every kind of value, with its methods)
 from engine.change import Change, Internal, Job
 from engine.collection import Collection
+from engine.conditions import Conditions
 from engine.context import Caller, Context
 from engine.counters import BOUNDS, Counters
 from engine.effects import Effect
@@ -35,6 +36,7 @@ from engine.functions.registry import type_name
 from engine.futures import Futures, Pending, Unfinished, run_futures, value_of
 from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
+from engine.journal import Journal
 from engine.language.cache import QueryCache
 from engine.language.formatter import parse_closure
 from engine.language.passwords import passwords_in, texts
@@ -277,8 +279,19 @@ class Engine:
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
-    def query(self, caller: Caller, scope: str, code: Any, variables: Any = None) -> Outcome:
-        """Run a query in a scope for a caller; raises nothing but HashFirst, and that only for one with `hashes`."""
+    def query(
+        self,
+        caller: Caller,
+        scope: str,
+        code: Any,
+        variables: Any = None,
+        conditions: Any = None,
+        fits: Callable[[Any], Any] | None = None,
+    ) -> Outcome:
+        """Run a query in a scope for a caller; raises nothing but HashFirst, and that only for one with `hashes`.
+
+        `conditions` as the client sent them, None where it sent none; `fits` as in `Conditions`.
+        """
         self.executing += 1
         try:
             user = caller.user
@@ -299,16 +312,25 @@ class Engine:
                 require(user, where, CHANGE)
                 if compiled.passwords:
                     self._hash_first(caller, texts(compiled.passwords, frame))
+            asked = None if conditions is None else self._asked(where, conditions, fits)
         except EngineError as error:
             self.executing += 1
             self.counters.queries += 1
             self.counters.queries_failed += 1
             return Outcome(None, error)
-        return self.execute(where, caller, compiled.run, frame, compiled.changes, code=code)
+        return self.execute(where, caller, compiled.run, frame, compiled.changes, code=code, conditions=asked)
 
-    def run(self, caller: Caller, scope: str, procedure: Any, arguments: Any = None) -> Outcome:
-        """Run a procedure for a caller: `arguments` is a list (by position), a map (by name) or None; raises
-        what `query` does."""
+    def run(
+        self,
+        caller: Caller,
+        scope: str,
+        procedure: Any,
+        arguments: Any = None,
+        conditions: Any = None,
+        fits: Callable[[Any], Any] | None = None,
+    ) -> Outcome:
+        """Run a procedure for a caller: `arguments` is a list (by position), a map (by name) or None; the rest is as
+        for `query`."""
         self.executing += 1
         try:
             user = caller.user
@@ -337,6 +359,7 @@ class Engine:
                     code = found.closure.code
                     passwords = passwords_in(code.source, (parse_closure(code.source),))
                     self._hash_first(caller, texts(passwords, dict(zip(code.params, values, strict=False))))
+            asked = None if conditions is None else self._asked(where, conditions, fits)
         except EngineError as error:
             self.executing += 1
             self.counters.queries += 1
@@ -349,7 +372,15 @@ class Engine:
             values.clear()  # what the procedure lets go of must go
             return closure.call(ctx, *arguments)
 
-        return self.execute(where, caller, call, {}, changes, by_request=True)
+        return self.execute(where, caller, call, {}, changes, by_request=True, conditions=asked)
+
+    def _asked(self, scope: Scope, conditions: Any, fits: Callable[[Any], Any] | None) -> Conditions:
+        """The conditions of a request, which hold. Raises BadDataError, OperationError or ChangedError."""
+        asked = Conditions(conditions, fits)
+        if asked.atomic:
+            Journal.check(scope)
+        asked.check(self, scope)
+        return asked
 
     def _hash_first(self, caller: Caller, passwords: set[str]) -> None:
         """Raise HashFirst when the caller wants to hash passwords elsewhere, and has not done so."""
@@ -368,11 +399,14 @@ class Engine:
         *,
         by_request: bool = False,
         code: str = "",
+        conditions: Conditions | None = None,
     ) -> Outcome:
         """Run compiled code; never raises. `by_request`: it is a procedure, run by a request; `code` is the text of a
-        query, for the history of commits."""
+        query, for the history of commits; `conditions` have been looked at, but for `atomic`."""
         began = self.timer()
         ctx = Context(self, scope, caller, scope.root)
+        if conditions is not None and conditions.atomic:
+            ctx.journal = Journal(self, scope, conditions.fits)
         if by_request:
             ctx.by_request = True
         ctx.deep = scope.deep
@@ -441,6 +475,7 @@ class Engine:
         frame = ctx.frames[0]
         if changes:
             ctx.change = self.begin_change(scope)
+            ctx.guarded = ctx.journal is not None
         error: EngineError | None = None
         tree = None
         try:
@@ -454,6 +489,8 @@ class Engine:
         except Exception as failure:
             error = failed(failure)
         value = None
+        if ctx.journal is not None:
+            error = self._end_atomic(ctx, tree, error)
         if ctx.commit is not None:
             record_commit(ctx, code, None if error is None else error.message)
         frame.clear()
@@ -461,13 +498,27 @@ class Engine:
         if ctx.loose is not None and ctx.futures is None and not ctx.is_future:
             untangle(ctx.loose)
         change = ctx.change
-        outcome = Outcome(tree, error, change, ctx.effects)
+        outcome = Outcome(tree if error is None else None, error, change, ctx.effects)
         if change is not None:
             scope.change = None
             self.finish_change(scope, change)
         if self.gone or self.gone_rooms:
             self._take_gone(outcome)
         return outcome
+
+    def _end_atomic(self, ctx: Context, tree: Any, error: EngineError | None) -> EngineError | None:
+        """An atomic query has run: undo what it did if it failed, or its result can't be told; the error."""
+        journal, ctx.journal = ctx.journal, None
+        assert journal is not None
+        if error is None and journal.fits is not None:
+            try:
+                journal.fits(tree)
+            except Exception as failure:
+                error = failed(failure)
+        if error is not None:
+            journal.undo()
+            ctx.change = ctx.commit = ctx.effects = None
+        return error
 
     def _take_gone(self, outcome: Outcome) -> None:
         """What is gone since goes into an outcome."""

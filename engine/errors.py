@@ -2,7 +2,7 @@
 
 Codes and class names are those of the specification's page on errors. Codes from -127 to -50 are the language's
 own: code can create, raise and catch them. Codes from -49 to -1 are internal: they end the query and `try` does
-not catch them.
+not catch them, or it did not begin.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ __all__ = [
     "AuthError",
     "BadDataError",
     "CancelledError",
+    "ChangedError",
     "CustomError",
     "EngineError",
     "ForbiddenError",
@@ -127,6 +128,12 @@ class CustomError(LanguageError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ChangedError(OperationError):
+    """A request was decided on a state that is no more: it has done nothing. No code can raise or catch it."""
+
+    code, name = -7, "ChangedError"
 
 
 class ResultTooLarge(UncatchableError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+from engine.conditions import CONDITIONS
 from engine.errors import BadDataError, EngineError
 from engine.login import HashFirst
 from server.contracts import Answer, Outcome
@@ -106,15 +107,27 @@ def _auth(session: Session, call: Call) -> None:
 
 
 def _query(session: Session, call: Call) -> None:
-    scope, code, variables = _bind(session, call, ("scope", "code", "vars"), 2)
+    scope, code, variables, *conditions = _bind(session, call, ("scope", "code", "vars", *CONDITIONS), 2)
     if variables is not None and not isinstance(variables, dict):
         raise RpcError(INVALID_PARAMS, "vars must be an object")
-    _tell(session, call, session.core.engine.query(session, scope, code, variables))
+    query = session.core.engine.query
+    _tell(session, call, query(session, scope, code, variables, _asked(conditions), fits=encode))
 
 
 def _run(session: Session, call: Call) -> None:
-    scope, procedure, arguments = _bind(session, call, ("scope", "procedure", "args"), 2)
-    _tell(session, call, session.core.engine.run(session, scope, procedure, arguments))
+    scope, procedure, arguments, *conditions = _bind(session, call, ("scope", "procedure", "args", *CONDITIONS), 2)
+    run = session.core.engine.run
+    _tell(session, call, run(session, scope, procedure, arguments, _asked(conditions), fits=encode))
+
+
+def _asked(values: list[Any]) -> dict[str, Any] | None:
+    """The conditions of a request (`engine.conditions`), None where it has none."""
+    if values == _NO_CONDITIONS:
+        return None
+    return dict(zip(CONDITIONS, values, strict=True))
+
+
+_NO_CONDITIONS = [None] * len(CONDITIONS)
 
 
 def _tell(session: Session, call: Call, outcome: Outcome) -> None:

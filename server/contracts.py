@@ -165,9 +165,27 @@ class Engine(Protocol):
         last; an outcome to be published when things were removed. For when no request is under way."""
         ...
 
-    def query(self, caller: Any, scope: str, code: Any, variables: Any) -> Outcome: ...
+    def query(
+        self,
+        caller: Any,
+        scope: str,
+        code: Any,
+        variables: Any,
+        conditions: Any = None,
+        fits: Callable[[Tree], Any] | None = None,
+    ) -> Outcome:
+        """`fits` raises when the result can't be told: asked of an atomic query while it can still be undone."""
+        ...
 
-    def run(self, caller: Any, scope: str, procedure: Any, arguments: Any) -> Outcome: ...
+    def run(
+        self,
+        caller: Any,
+        scope: str,
+        procedure: Any,
+        arguments: Any,
+        conditions: Any = None,
+        fits: Callable[[Tree], Any] | None = None,
+    ) -> Outcome: ...
 
     def login(self, name: str, password: str) -> Login:
         """May raise AuthError at once, when there is nothing to check."""

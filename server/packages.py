@@ -29,7 +29,9 @@ from server.native import (
     PONG,
     PRESENCE,
     QUERY,
+    QUERY_WITH,
     RUN,
+    RUN_WITH,
     SUBSCRIBE,
     UNPRESENCE,
     UNSUBSCRIBE,
@@ -133,7 +135,7 @@ def _credentials(data: bytes | bytearray) -> str | tuple[str, str]:
 # --- requests --------------------------------------------------------------------------------------------------------
 
 
-_EXECUTED = (QUERY, RUN)
+_EXECUTED = (QUERY, RUN, QUERY_WITH, RUN_WITH)
 
 
 def serve(session: Session, packages: Iterator[Package]) -> None:
@@ -157,9 +159,14 @@ def serve(session: Session, packages: Iterator[Package]) -> None:
                 if type(items) is not list or not items or type(items[0]) is not str:
                     raise BadDataError("a request is an array that begins with the scope")
                 count = len(items)
-                outcome = (query if kind == QUERY else core.engine.run)(
-                    session, items[0], items[1] if count > 1 else None, items[2] if count > 2 else None
-                )
+                if kind <= RUN:
+                    outcome = (query if kind == QUERY else core.engine.run)(
+                        session, items[0], items[1] if count > 1 else None, items[2] if count > 2 else None
+                    )
+                else:
+                    items += [None] * (4 - count)
+                    execute = query if kind == QUERY_WITH else core.engine.run
+                    outcome = execute(session, items[0], items[1], items[2], items[3], pack)
                 if outcome.pending is not None:
                     session.wait_for(outcome, partial(_reply, session, package_id))
                     if rest():
@@ -224,7 +231,7 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
                 outbox.say(session, frame)
 
             session.login(_credentials(data), answer)
-        elif QUERY <= kind <= EMIT_PEER:
+        elif QUERY <= kind <= EMIT_PEER or kind in _EXECUTED:
             if session.user is None:
                 raise log_in_first()
             items = items_of(data)

@@ -191,6 +191,7 @@ def backups_ok(ctx: Context) -> bool:
     "file: str, options?: thing",
     scopes="T",
     changes="T",
+    final=True,
     right=FULL,
     doc="Replaces everything on the server, which must be empty, by what is in a backup; it follows after the reply.",
     example="restore('/backups/20300101_000000.tar.gz', {take_access: true})",

@@ -78,6 +78,8 @@ def new_collection(ctx: Context, name: str) -> str:
 )
 def del_collection(ctx: Context, collection: str | int) -> None:
     found = find_collection(ctx, collection)
+    if ctx.journal is not None:
+        ctx.journal.save_collection(found)
     ctx.say(Gone(ctx.engine.drop_collection(found)))
     ctx.record(0, {"del_collection": found.id})
 

@@ -218,15 +218,16 @@ def _del(ctx: Context, enum: Enum, name: str, _: Value) -> None:
         raise LookupFailed(f"the enum {enum.name} has no member or method {name}")
     if len(enum.members) == 1:
         raise LookupFailed(f"the enum {enum.name} must keep its last member")
-    if _in_use(enum, name):
+    if _in_use(ctx, enum, name):
         raise OperationError(f"the member {name} of the enum {enum.name} is in use")
     index = enum.members[name].index
     enum.drop(name)
     _changed(ctx, enum, "mod_enum_del", {"index": index})
 
 
-def _in_use(enum: Enum, name: str) -> bool:
-    return enum.members[name].in_use
+def _in_use(ctx: Context, enum: Enum, name: str) -> bool:
+    member = enum.members[name]
+    return member.in_use(0 if ctx.journal is None else ctx.journal.held(member))
 
 
 _ACTIONS: dict[str, Callable[[Context, Enum, str, Value], None]] = {
@@ -254,7 +255,7 @@ def del_enum(ctx: Context, name: str) -> None:
         if type_.mentions(name):
             raise OperationError(f"the type {type_.name} uses the enum {name}")
     for member in list(enum.members):
-        if _in_use(enum, member):
+        if _in_use(ctx, enum, member):
             raise OperationError(f"the member {member} of the enum {name} is in use")
     del home.enums[name]
     enum.members.clear()  # they refer to the enum: without this, what they hold would stay

@@ -80,6 +80,7 @@ def export(ctx: Context, options: Thing | None = None) -> str | bytes:
     "data: bytes, options?: thing",
     scopes="C",
     changes="C",
+    final=True,
     doc="Fills an empty collection with what a dump holds.",
     example="import(dump)",
 )

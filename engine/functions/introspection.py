@@ -59,6 +59,17 @@ def change_id(ctx: Context) -> int | None:
     return None if ctx.change is None else ctx.change.id
 
 
+@function(
+    "last_change",
+    alias=True,
+    doc="The id of the last change on the server, this query's own included: what a later request may say that it was"
+    " decided at.",
+    example="last_change()",
+)
+def last_change(ctx: Context) -> int:
+    return ctx.engine.last_change
+
+
 @function("now", doc="The seconds since 1970, as a float.", example="now()")
 def now(ctx: Context) -> float:
     return ctx.now

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     "name: str, source: lazy str, conf?: lazy any",
     scopes="T",
     changes="T",
+    final=True,
     doc="Adds a module: a program, in the folder of its name, that futures ask; `conf` configures it.",
     example="new_module('hello', 'hello.py', {greeting: 'hi'})",
 )
@@ -48,7 +49,13 @@ def _conf(ctx: Context, value: Value) -> bytes | None:
 
 
 @function(
-    "del_module", "name: str", scopes="T", changes="T", doc="Stops and removes a module.", example="del_module('hello')"
+    "del_module",
+    "name: str",
+    scopes="T",
+    changes="T",
+    final=True,
+    doc="Stops and removes a module.",
+    example="del_module('hello')",
 )
 def del_module(ctx: Context, name: str) -> None:
     module = find_module(ctx, name)
@@ -62,6 +69,7 @@ def del_module(ctx: Context, name: str) -> None:
     "name: str, new_name: str",
     scopes="T",
     changes="T",
+    final=True,
     doc="Gives a module another name.",
     example="rename_module('hello', 'greeter')",
 )
@@ -86,6 +94,7 @@ def _rename(engine: Engine, module: Module, name: str) -> None:
     "name: str, conf: lazy any",
     scopes="T",
     changes="T",
+    final=True,
     doc="Configures a module anew.",
     example="set_module_conf('hello', {greeting: 'hello'})",
 )
@@ -101,6 +110,7 @@ def set_module_conf(ctx: Context, name: str, conf: Thunk) -> None:
     "name: str, scope: lazy str|nil",
     scopes="T",
     changes="T",
+    final=True,
     doc="Lets a module be used in one scope only, or with nil in all.",
     example="set_module_scope('hello', '//stuff')",
 )
@@ -116,6 +126,7 @@ def set_module_scope(ctx: Context, name: str, scope: Thunk) -> None:
     "name: str, data: lazy any",
     scopes="T",
     changes="T",
+    final=True,
     doc="Writes a module's file, text for Python or bytes, and restarts it; with nil it only restarts.",
     example="deploy_module('hello', nil)",
 )
@@ -139,6 +150,7 @@ def deploy_module(ctx: Context, name: str, data: Thunk) -> None:
     "name: str",
     scopes="T",
     changes="T",
+    final=True,
     doc="Downloads a module's repository again, or looks for its file again, and restarts it.",
     example="refresh_module('hello')",
 )

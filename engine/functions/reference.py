@@ -77,7 +77,10 @@ _SCOPES = {"C": "collections", "T": "@thingsdb", "N": "@node"}
 _OWN = "a variable, a list literal or the result of a function"  # as the analysis has it for RECEIVER_MUTATORS
 _RIGHTS = {QUERY: "QUERY", CHANGE: "CHANGE", GRANT: "GRANT", JOIN: "JOIN", RUN: "RUN"}
 
-_NOT_EARLY = frozenset(("call",))
+_YIELDING = frozenset(("last_change",))
+"""Newer than the programs that may have used the name."""
+
+_NOT_EARLY = frozenset(("call",)) | _YIELDING
 """Looked up last for another reason than being an early name."""
 
 _OF_EVERY_VALUE = frozenset(("ret",))
@@ -136,6 +139,8 @@ class Entry:
             yield f"a change in {_scopes(changes)}" + ("" if always else f", unless called on {_OWN}")
         if self.early:
             yield _EARLY
+        elif self.name in _YIELDING:
+            yield _EARLY.removeprefix("an early name: ")
 
     def _changes(self, receiver: str) -> str:
         """The scopes in which the analysis finds that a query with such a call is a change. A task's methods exist

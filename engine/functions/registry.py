@@ -24,9 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import Any, TypeVar
 
-from engine.errors import NumArgumentsError, TypeFailed
+from engine.errors import NumArgumentsError, OperationError, TypeFailed
 
 __all__ = [
     "FUNCTIONS",
@@ -191,6 +192,7 @@ class Declaration:
 class Function(Declaration):
     scopes: str = ALL_SCOPES
     changes: str = ""  # the scopes in which a query that contains it is a change
+    final: bool = False  # what it does can't be taken back, so that no atomic query may call it
     special: bool = False  # compiled by a rule of its own in the compiler
     right: int = 0  # what the caller needs on the scope, asked before the number of arguments
     runs_code: bool = False  # it calls closures, or looks at variables of the query
@@ -249,6 +251,7 @@ def function(
     example: str,
     scopes: str = ALL_SCOPES,
     changes: str = "",
+    final: bool = False,
     special: bool = False,
     right: int = 0,
     runs_code: bool = False,
@@ -261,11 +264,12 @@ def function(
         FUNCTIONS[name] = Function(
             name,
             _parse(arguments),
-            run,
+            _noted(name, run, final) if changes else run,
             doc,
             example,
             scopes=scopes,
             changes=changes,
+            final=final,
             special=special,
             right=right,
             runs_code=runs_code,
@@ -274,6 +278,20 @@ def function(
         return run
 
     return declare
+
+
+def _noted(name: str, run: Callable[..., Any], final: bool) -> Callable[..., Any]:
+    """A function that changes definitions, which an atomic query notes first."""
+
+    @wraps(run)
+    def noted(ctx: Any, *arguments: Any) -> Any:
+        if ctx.journal is not None:
+            if final:
+                raise OperationError(f"an atomic query can't call {name}(): what it does can't be taken back")
+            ctx.journal.save_definitions()
+        return run(ctx, *arguments)
+
+    return noted
 
 
 def early_name(name: str, successor: str, scopes: str = "") -> None:

@@ -281,7 +281,10 @@ def del_type(ctx: Context, name: str) -> None:
     for other in home.types.values():
         if other is not type_ and other.uses(type_):
             raise OperationError(f"the type {other.name} uses the type {name}")
-    drop_type(home, type_, all_things(home))
+    things = all_things(home)
+    if ctx.journal is not None:
+        ctx.journal.save_all(thing for thing in things if thing.kind is not None)
+    drop_type(home, type_, things)
     home.record({"del_type": type_.id})
 
 

@@ -452,9 +452,10 @@ def whitelist_del(ctx: Context, user: str, whitelist: Thunk, rule: Thunk | None 
         del who.whitelists[which]
     else:
         removed = _rule("whitelist_del", rule)
-        if removed not in who.whitelists.get(which, []):
+        rules = who.whitelists.get(which, [])
+        if removed not in rules:
             raise LookupFailed("the whitelist has no such rule")
-        who.whitelists[which].remove(removed)
+        who.whitelists[which] = [each for each in rules if each != removed]
     _tell_whitelists(ctx, who)
 
 

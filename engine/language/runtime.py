@@ -25,7 +25,7 @@ from engine.values.error import Error
 from engine.values.list import List
 from engine.values.regex import compiled_regex
 from engine.values.set import Set
-from engine.values.storing import AS_PROPERTY, OWNED, SCALARS, nested, nested_items, own, release
+from engine.values.storing import AS_PROPERTY, OWNED, SCALARS, nested, nested_items, own
 from engine.values.text import decoded, encoded, joined
 from engine.values.thing import Instance, Thing
 
@@ -259,7 +259,7 @@ def as_thing(value: Value) -> Thing:
 def set_property(ctx: Context, thing: Thing, name: str, value: Value) -> Value:
     """`thing.name = value`, the name being a name. Gives the value as stored."""
     thing_id = thing.id
-    if thing_id and ctx.change is None:
+    if thing_id and ctx.guarded:
         ctx.allow(thing)
     if thing.lock:
         raise OperationError(f"{describe(thing)} can't be changed while it is in use")
@@ -317,7 +317,7 @@ def store(ctx: Context, thing: Thing, key: str, value: Value) -> Value:
             tree = pack(value, ctx.scope)  # type: ignore[arg-type]
         else:
             ctx.watch_loose(thing)
-    release(old)
+    ctx.release(old)
     sorted_before = thing.is_sorted
     thing.put(key, value)
     if thing.id:

@@ -48,11 +48,10 @@ class Member:
         """Its place among the members; the default's is 0."""
         return list(self.enum.members).index(self.name)
 
-    @property
-    def in_use(self) -> bool:
-        """Does anything but its enum refer to it?"""
-        # The dict of the enum, `self` here, `self` in what calls the property, and getrefcount's own argument.
-        return sys.getrefcount(self) > 4
+    def in_use(self, noted: int = 0) -> bool:
+        """Does anything but its enum refer to it, and a journal, so many times?"""
+        # The dict of the enum, `self` here, a variable of what calls this, and getrefcount's own argument.
+        return sys.getrefcount(self) > 4 + noted
 
 
 register_kind("enum", Member, names=lambda member: member.enum.name)

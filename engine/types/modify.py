@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from engine.change import Job
     from engine.collection import Collection
     from engine.context import Context
+    from engine.types.restriction import Restriction
     from engine.values.thing import Value
 
     Thunk = Callable[[], Value]
@@ -60,7 +61,19 @@ class Modification:
 
     def all_instances(self) -> list[Instance]:
         """Every instance there is: a change of the layout must reach them all."""
-        return all_instances(self.home, self.type)
+        found = all_instances(self.home, self.type)
+        if self.ctx.journal is not None:
+            self.ctx.journal.save_all(found)
+        return found
+
+    def restrict(self, thing: Thing, restriction: Restriction | None) -> None:
+        """Give a thing another restriction, since what a field demands has changed."""
+        if self.ctx.journal is not None:
+            self.ctx.journal.save(thing)
+        thing.kind = restriction
+        if thing.id:
+            packed = None if restriction is None else restriction.packed
+            self.home.record_internal(thing.id, {"restrict": packed})
 
     def count(self, least: int, most: int) -> None:
         """NumArgumentsError unless `mod_type` got so many arguments."""
@@ -320,9 +333,7 @@ def _loosen_things(mod: Modification, name: str, old: Definition, new: Definitio
                     if type(value) is Thing
                 )
     for thing in found:
-        thing.kind = new.demanded
-        if thing.id:
-            mod.home.record_internal(thing.id, {"restrict": None if thing.kind is None else thing.kind.packed})
+        mod.restrict(thing, new.demanded)
 
 
 def _migrate(mod: Modification, name: str, old: Definition, new: Definition, closure: Closure) -> None:
@@ -360,9 +371,7 @@ def _put_right(
     value = thing.props[place]
     demanded = type(value) is Thing and value.kind is not None and value.kind == old.demanded
     if demanded and value.kind != new.demanded:
-        value.kind = None  # only this field demanded it
-        if value.id:
-            mod.home.record_internal(value.id, {"restrict": None})
+        mod.restrict(value, None)  # only this field demanded it
     if new.accepts(value):
         adopt(mod.ctx, new, value)
         return None

@@ -82,11 +82,13 @@ class Relation:
         held = self.of(thing)
         if type(held) is Set:
             if other not in held.items:
+                _save(ctx, held)
                 held.items[other] = None
                 _note(ctx, thing, {"add": {self.field: [{"#": other.id}]}})
         elif held is not other:
             if held is not None:
                 self.back._cut(ctx, held, thing)
+            _save(ctx, thing)
             thing.props[self.type.positions[self.field]] = other
             _note(ctx, thing, {"set": {self.field: {"#": other.id}}})
 
@@ -95,9 +97,11 @@ class Relation:
         held = self.of(thing)
         if type(held) is Set:
             if other in held.items:
+                _save(ctx, held)
                 del held.items[other]
                 _note(ctx, thing, {"remove": {self.field: [other.id]}})
         elif held is other:
+            _save(ctx, thing)
             thing.props[self.type.positions[self.field]] = None
             _note(ctx, thing, {"set": {self.field: None}})
 
@@ -153,7 +157,7 @@ class Relation:
                 raise
             self._follow(ctx, owner, added, removed)
             ctx.record(owner.id, {"set": {self.field: tree}})
-        old.release()
+        ctx.release(old)
         return stored
 
     def replace_members(self, ctx: Context, owner: Instance, target: Set, wanted: Set) -> Set:
@@ -195,6 +199,12 @@ def _difference(old: Set, new: Set) -> tuple[list[Instance], list[Instance]]:
         [thing for thing in new.items if thing not in old.items],  # type: ignore[misc]
         [thing for thing in old.items if thing not in new.items],  # type: ignore[misc]
     )
+
+
+def _save(ctx: Context, container: Instance | Set) -> None:
+    """What follows changes a thing or set that the query did not name."""
+    if ctx.journal is not None:
+        ctx.journal.save(container)
 
 
 def _note(ctx: Context, thing: Instance, job: Job) -> None:

@@ -14,7 +14,7 @@ from engine.quota import check_new_thing, check_stored
 from engine.snapshot import pack
 from engine.types.definition import MISSING, Definition
 from engine.values.set import Set
-from engine.values.storing import OWNED, SCALARS, release
+from engine.values.storing import OWNED, SCALARS
 from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class Type:
                     raise
             else:
                 ctx.watch_loose(thing)
-        release(thing.props[place])
+        ctx.release(thing.props[place])
         thing.props[place] = stored
         if thing.id:
             ctx.record(thing.id, {"set": {name: tree}})

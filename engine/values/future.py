@@ -54,6 +54,8 @@ class Future:
         request: ModuleRequest | None = None,
     ) -> Future:
         """A future of the query. MaxQuotaError or OperationError when there are too many."""
+        if ctx.journal is not None:
+            raise OperationError("an atomic query can't make a future: it would run after it, and may fail then")
         made = cls(arguments, then, request)
         ctx.engine.futures.add(made)
         if ctx.futures is None:

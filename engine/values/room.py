@@ -162,6 +162,8 @@ def set_name(ctx: Context, value: Room, name: Callable[[], Value]) -> None:
         other = ctx.scope.find_room(wanted)  # type: ignore[union-attr]
         if other is not None and other is not value:
             raise LookupFailed(f"there is a room {wanted} already")
+    if ctx.journal is not None:
+        ctx.journal.save_attributes(value, "name")
     value.name = wanted
     ctx.scope.record_internal(ctx.root.id, {"name_room": [value.id, wanted]})  # type: ignore[union-attr]
 

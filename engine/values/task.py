@@ -283,6 +283,8 @@ def _free(ctx: Context, task: Task) -> None:
         raise OperationError("a task can only be changed by a query that is a change: use wse(…)")
     if task.lock:
         raise OperationError("the task can't be changed while it is in use")
+    if ctx.journal is not None:
+        ctx.journal.save_definitions()
 
 
 @method("task", "id", doc="The id of the task, nil for the empty one.", example="task().id()")

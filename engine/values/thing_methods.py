@@ -16,7 +16,7 @@ from engine.names import check_key
 from engine.quota import check_new_property
 from engine.snapshot import pack
 from engine.values.list import List
-from engine.values.storing import OWNED, SCALARS, release
+from engine.values.storing import OWNED, SCALARS
 from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def clear(ctx: Context, thing: Thing) -> None:
         for key in reversed(list(thing.keys())):
             ctx.record(thing.id, {"del": key})
     for value in thing.values():
-        release(value)
+        ctx.release(value)
     thing.empty()
 
 
@@ -214,7 +214,7 @@ def check_free(value: Value, key: str) -> None:
 def drop(ctx: Context, thing: Thing, key: str) -> Value:
     """Remove a property that exists and may go; its value."""
     value = thing.drop(key)
-    release(value)
+    ctx.release(value)
     if thing.id:
         ctx.record(thing.id, {"del": key})
     return value

@@ -204,6 +204,7 @@ def _computed(thing: Thing, closure: Closure, made: Result) -> Tree:
     deep, flags, hidden = ctx.deep, ctx.flags, made.no_ids
     ctx.deep, ctx.flags = ctx.scope.deep, 0
     change, ctx.change = ctx.change, None
+    guarded, ctx.guarded = ctx.guarded, True
     try:
         if closure.code.has_effects:
             raise OperationError("a computed property can't have side effects")
@@ -216,6 +217,7 @@ def _computed(thing: Thing, closure: Closure, made: Result) -> Tree:
         return error.message
     finally:
         ctx.deep, ctx.flags, ctx.change, made.no_ids = deep, flags, change, hidden
+        ctx.guarded = guarded
 
 
 # --- wrapping and unwrapping -----------------------------------------------------------------------------------------

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from engine.conditions import CONDITIONS
 from engine.effects import Log
 from engine.errors import AuthError, BadDataError, EngineError, ValueFailed
 from engine.login import HashFirst
@@ -30,7 +32,7 @@ __all__ = ["Api", "error_reply", "is_scope"]
 
 log = logging.getLogger("livethings.server")
 
-_STATUS = {-53: 400, -52: 400, -56: 401, -55: 403, -54: 404, -51: 503}
+_STATUS = {-53: 400, -52: 400, -56: 401, -55: 403, -54: 404, -51: 503, -7: 409}
 
 _UNKNOWN_LOGIN = plain(401, "UNAUTHORIZED", CHALLENGE)
 
@@ -91,7 +93,7 @@ class Api:
         if isinstance(body, Response):
             return body
         try:
-            execute = _requested(decode(media, body))
+            execute = _requested(decode(media, body), media)
         except Malformed:
             return plain(400, "BAD REQUEST")
         except EngineError as error:
@@ -127,11 +129,14 @@ class Api:
         return _OPERATION(self.serve)
 
 
-def _requested(value: Any) -> Callable[[Core, HttpCaller, str], Outcome]:
-    """What a decoded body asks for, checked as far as its own form goes. Raises BadDataError."""
+def _requested(value: Any, media: str) -> Callable[[Core, HttpCaller, str], Outcome]:
+    """What a decoded body asks for, checked as far as its own form goes; `media` is that of the reply. Raises
+    BadDataError."""
     if not isinstance(value, dict):
         raise BadDataError("the body must be a map with type, and code or name")
     kind = value.get("type")
+    conditions = {name: value[name] for name in CONDITIONS if value.get(name) is not None} or None
+    fits = partial(encode, media)
     if kind == "query":
         code = value.get("code")
         variables = value.get("vars", {})
@@ -139,7 +144,7 @@ def _requested(value: Any) -> Callable[[Core, HttpCaller, str], Outcome]:
             raise BadDataError('a query has its code, a str, under "code"')
         if not isinstance(variables, dict):
             raise BadDataError('the variables of a query, under "vars", are a map')
-        return lambda core, caller, scope: core.engine.query(caller, scope, code, variables)
+        return lambda core, caller, scope: core.engine.query(caller, scope, code, variables, conditions, fits)
     if kind == "run":
         name = value.get("name")
         arguments = value.get("args", [])
@@ -147,7 +152,7 @@ def _requested(value: Any) -> Callable[[Core, HttpCaller, str], Outcome]:
             raise BadDataError('a run has the name of a procedure, a str, under "name"')
         if not isinstance(arguments, list | dict):
             raise BadDataError('the arguments of a run, under "args", are a list or a map')
-        return lambda core, caller, scope: core.engine.run(caller, scope, name, arguments)
+        return lambda core, caller, scope: core.engine.run(caller, scope, name, arguments, conditions, fits)
     raise BadDataError('the type of a request is "query" or "run"')
 
 
@@ -219,6 +224,17 @@ async def _called_back(register: Callable[[Callable[[], None]], None]) -> None:
 
 # --- declaration -----------------------------------------------------------------------------------------------------
 
+_CONDITIONS: dict[str, Schema] = {
+    "atomic": {"type": "boolean", "description": "Whether an error leaves nothing changed"},
+    "decided_at": {"type": "integer", "description": "The id of the change at which the request was decided on"},
+    "things": {
+        "type": "array",
+        "items": {"type": "integer"},
+        "description": "Ids of things: the request is refused when one has changed after decided_at; the whole scope "
+        "if left out",
+    },
+}
+
 _REQUEST: Schema = {
     "oneOf": [
         {
@@ -229,6 +245,7 @@ _REQUEST: Schema = {
                 "type": {"const": "query"},
                 "code": {"type": "string", "description": "Code of the query language"},
                 "vars": {"type": "object", "description": "Variables of the code, by name"},
+                **_CONDITIONS,
             },
         },
         {
@@ -242,6 +259,7 @@ _REQUEST: Schema = {
                     "type": ["array", "object"],
                     "description": "Arguments of the procedure, by position or by name",
                 },
+                **_CONDITIONS,
             },
         },
     ],
@@ -263,6 +281,7 @@ def _OPERATION(handler: Callable[[Request], Any]) -> Operation:
             403: Reply("A message and (-55): the user has not the right"),
             404: Reply("`NOT FOUND`: the path is no scope; or a message and (-54): something is not there"),
             408: Reply("`REQUEST TIMEOUT`: the body came too slowly"),
+            409: Reply("A message and (-7): what the request was decided on has changed since"),
             411: Reply("`LENGTH REQUIRED`: the body has no Content-Length"),
             413: Reply("`CONTENT TOO LARGE`: the body is larger than the server accepts"),
             415: Reply("`UNSUPPORTED MEDIA TYPE`: the body is neither JSON nor MessagePack"),
@@ -270,8 +289,8 @@ def _OPERATION(handler: Callable[[Request], Any]) -> Operation:
             500: Reply("A message and a code from -1 to -6: the server failed, or a limit was exceeded"),
             503: Reply("`SERVICE UNAVAILABLE`: the server starts or stops; or a message and (-51): it is too busy"),
         },
-        "What a query did before it failed stays done. The answer leaves only when every change that it could have "
-        "seen is on disk.",
+        "What a query did before it failed stays done, unless it is atomic. The answer leaves only when every change "
+        "that it could have seen is on disk.",
         (Parameter("collection", "Name of a collection", {"type": "string"}, "path", True, "stuff"),),
         {JSON: _REQUEST, MSGPACK: _REQUEST},
         login=True,
