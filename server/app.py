@@ -29,7 +29,7 @@ from server.repositories import Repositories
 from server.restorer import Restorer
 from server.session import Session
 from server.watchdog import Watchdog
-from watch import Hub, Live, Requests, SlowReaders
+from watch import Hub, Live, Requests, RoomHistory, SlowReaders
 
 if TYPE_CHECKING:
     from engine.modules import ModuleHost
@@ -235,7 +235,14 @@ class App:
             loop.call_soon_threadsafe(self._fail, error)
 
         self._committer = Committer(store, on_loop(loop, outbox), on_failure, retention=Retention())
-        hub = Hub(self._engine, outbox.say, self._config.max_deep_things)
+        config = self._config
+        history = RoomHistory(
+            outbox.say,
+            count=config.room_history,
+            seconds=config.room_history_time,
+            size=config.room_history_bytes,
+        )
+        hub = Hub(self._engine, outbox.say, config.max_deep_things, history)
         requests = Requests(self._engine, hub)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
         live = Live(self._engine, outbox.say, seconds=LIVE_TIME)

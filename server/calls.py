@@ -179,8 +179,15 @@ def _unwatch(session: Session, call: Call) -> None:
 
 
 def _join(session: Session, call: Call) -> None:
-    scope, rooms = _bind(session, call, ("scope", "rooms"), 1)
-    _done(session, call, session.core.requests.join(session, scope, _list(rooms, "rooms")), True)
+    scope, rooms, since, history = _bind(session, call, ("scope", "rooms", "since", "history"), 1)
+    requests, asked = session.core.requests, _list(rooms, "rooms")
+    if history is not None and not isinstance(history, bool):
+        raise RpcError(INVALID_PARAMS, "history must be true or false")
+    if since is None and not history:
+        answer = requests.join(session, scope, asked)
+    else:
+        answer = requests.join_with(session, scope, {"rooms": asked} | ({} if since is None else {"since": since}))
+    _done(session, call, answer, True)
 
 
 def _leave(session: Session, call: Call) -> None:

@@ -71,6 +71,15 @@ class Config:
     max_deep_things: int = field(
         default=20_000, metadata=about("most things that the deep watches of a connection may reach", 1, 10_000_000)
     )
+    room_history: int = field(
+        default=1000, metadata=about("most events to keep of a room that is joined with history", 0, 1_000_000)
+    )
+    room_history_time: float = field(
+        default=3600.0, metadata=about("how long to keep them, in seconds", 0, 86400 * 365)
+    )
+    room_history_bytes: int = field(
+        default=8 * _MIB, metadata=about("most bytes of such events of all rooms together", 0, 1 << 40)
+    )
     ping_interval: float = field(
         default=30.0, metadata=about("a connection that is silent this long is asked for a sign of life", 1, 86400)
     )

@@ -263,6 +263,10 @@ class Requests(Protocol):
 
     def join(self, caller: Any, scope: str, rooms: Sequence[Any]) -> Answer: ...
 
+    def join_with(self, caller: Any, scope: str, options: Any) -> Answer:
+        """With history; `options` is a map with `rooms`."""
+        ...
+
     def leave(self, caller: Any, scope: str, rooms: Sequence[Any]) -> Answer: ...
 
     def emit(self, caller: Any, scope: str, items: Sequence[Any], peers: bool) -> Answer:

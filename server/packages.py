@@ -22,6 +22,7 @@ from server.native import (
     EMIT_PEER,
     ERROR,
     JOIN,
+    JOIN_WITH,
     LEAVE,
     OK,
     OPTIONS,
@@ -253,6 +254,10 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
             if not items or len(items) != 2 or type(items[0]) is not str:
                 raise BadDataError("watch with options takes a scope and a map")
             reply = core.requests.watch_with(session, items[0], items[1])
+            outbox.say(session, frame_of(package_id, DATA, pack(reply.value)))
+            core.follow_up(reply)
+        elif kind == JOIN_WITH:
+            reply = core.requests.join_with(session, *_scope_and_map(session, data))
             outbox.say(session, frame_of(package_id, DATA, pack(reply.value)))
             core.follow_up(reply)
         elif kind in (SUBSCRIBE, UNSUBSCRIBE):

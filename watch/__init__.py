@@ -5,9 +5,22 @@ each once for every form of connection, and names its audience. It knows no sock
 """
 
 from watch.audience import Audience, Channel, Form, Say, Subscriber
+from watch.history import RoomHistory
 from watch.hub import Hub
 from watch.lag import Lag, SlowReaders
 from watch.live import Live
 from watch.requests import Requests
 
-__all__ = ["Audience", "Channel", "Form", "Hub", "Lag", "Live", "Requests", "Say", "SlowReaders", "Subscriber"]
+__all__ = [
+    "Audience",
+    "Channel",
+    "Form",
+    "Hub",
+    "Lag",
+    "Live",
+    "Requests",
+    "RoomHistory",
+    "Say",
+    "SlowReaders",
+    "Subscriber",
+]

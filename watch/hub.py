@@ -29,6 +29,7 @@ from watch.events import (
     runs,
     update,
 )
+from watch.history import RoomHistory
 from watch.presence import Presence
 
 if TYPE_CHECKING:
@@ -44,16 +45,19 @@ log = logging.getLogger("livethings.watch")
 class Hub:
     """One for the server. Everything it says goes through `say`.
 
-    `deep_things` bounds what the deep watches of one connection may reach.
+    `deep_things` bounds what the deep watches of one connection may reach; `history` is that of rooms.
     """
 
-    def __init__(self, engine: Engine, say: Say, deep_things: int = MAX_DEEP_THINGS) -> None:
+    def __init__(
+        self, engine: Engine, say: Say, deep_things: int = MAX_DEEP_THINGS, history: RoomHistory | None = None
+    ) -> None:
         self.engine = engine
         self.say = say
         self.things: dict[int, Channel] = {}
         self.rooms: dict[int, Channel] = {}
         self.node = Channel()
         self.presence = Presence(engine, say, self.things, self.rooms)
+        self.history = RoomHistory(say) if history is None else history
         self.deep = DeepWatches(self, deep_things)
         self._watched: dict[Subscriber, set[int]] = {}
         self._joined: dict[Subscriber, set[int]] = {}
@@ -137,9 +141,25 @@ class Hub:
         self._joined.setdefault(subscriber, set()).add(room_id)
         if not channel.add(subscriber, None):
             return False
+        if room_id in self.history.rooms:
+            self.history.joined(subscriber, room_id)
         if room_id in self.presence.observed:
             self.presence.came(subscriber, room_id)
         return True
+
+    def join_with_history(self, subscriber: Subscriber, room_id: int, scope: str) -> bool:
+        """As `join`, and the room's events are kept, and told with their numbers, from here on."""
+        new = self.join(subscriber, room_id)
+        self.history.with_history(subscriber, room_id, scope, self.rooms[room_id].members)
+        return new
+
+    def emit(self, room_id: int, data: dict[str, Any], left_out: Subscriber | None) -> None:
+        """Say an event in a room, to all who joined it but one."""
+        if room_id in self.history.rooms and self.history.emit(room_id, data, left_out):
+            return
+        channel = self.rooms.get(room_id)
+        if channel is not None:
+            channel.say_except(self.say, left_out, ROOM_EMIT, data)
 
     def leave(self, subscriber: Subscriber, room_id: int) -> bool:
         """End a subscription to a room; False when there was none."""
@@ -149,6 +169,8 @@ class Hub:
         if not channel.members:
             del self.rooms[room_id]
         self._joined[subscriber].discard(room_id)
+        if room_id in self.history.rooms:
+            self.history.left(subscriber, room_id)
         if room_id in self.presence.observed:
             self.presence.left(subscriber, room_id)
         return True
@@ -177,7 +199,9 @@ class Hub:
     def channels_of(self, subscriber: Subscriber) -> Iterable[Channel]:
         """All that the connection is a member of, and gets events by."""
         yield from (self.things[thing_id] for thing_id in self._watched.get(subscriber, ()))
-        yield from (self.rooms[room_id] for room_id in self._joined.get(subscriber, ()))
+        for room_id in self._joined.get(subscriber, ()):
+            yield self.rooms[room_id]
+            yield from self.history.channels_of(room_id)
         yield from self.presence.channels_of(subscriber)
 
     # --- outcomes ----------------------------------------------------------------------------------------------------
@@ -273,15 +297,14 @@ class Hub:
     def _effect(self, effect: Any, change: Change | None, subscriber: Subscriber | None) -> None:
         kind = type(effect)
         if kind is RoomEvent:
-            channel = self.rooms.get(effect.room)
-            if channel is not None:
+            if effect.room in self.rooms or effect.room in self.history.rooms:
                 data = {
                     "scope": effect.scope,
                     "id": effect.room,
                     "event": effect.event,
                     "args": effect.arguments,
                 }
-                channel.say_except(self.say, subscriber if effect.peers else None, ROOM_EMIT, data)
+                self.emit(effect.room, data, subscriber if effect.peers else None)
         elif kind is InstanceJob:
             assert change is not None
             self._instance_job(change, effect)
@@ -320,6 +343,7 @@ class Hub:
             channel.say(self.say, ROOM_DELETE, {"scope": scope, "id": room_id})
             for member in channel.members:
                 self._joined[member].discard(room_id)
+        self.history.forget(room_id)
         self.presence.gone(room_id)
 
     @staticmethod

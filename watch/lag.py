@@ -2,7 +2,8 @@
 
 The promise: what was said before a connection fell behind reaches it as it was. Events after that are left out, and
 noted by what they were about; when the reader has caught up, it gets each thing that was touched as it is then, each
-live query's result, and who came and went; and is told in which rooms, and of which things, events of users are lost.
+live query's result, what is kept of rooms that were joined with history, and who came and went; and is told in which
+rooms, and of which things, events of users are lost.
 From there on all goes on as before. Ends (stop, delete, end) are never left out.
 
 A connection that falls behind gets another form: a `Lag`, which makes no frame of an event but notes it. So whoever
@@ -56,6 +57,8 @@ class Lag:
         self.emitted: dict[int, None] = {}
         self.rooms: dict[int, None] = {}
         """Things and rooms in which something was emitted that is lost."""
+        self.numbered: dict[int, int] = {}
+        """Rooms that were joined with history, each with the number after which events were left out."""
 
     def event(self, kind: int, data: Any) -> bytes:
         """The frame of an event that has to be told now, else nothing: it is noted."""
@@ -68,7 +71,10 @@ class Lag:
         elif kind == LIVE_UPDATE:
             self.live[data["subscription"]] = None
         elif kind == ROOM_EMIT:
-            self.rooms[data["id"]] = None
+            if "number" in data:
+                self.numbered.setdefault(data["id"], data["number"] - 1)
+            else:
+                self.rooms[data["id"]] = None
         elif kind in (PRESENCE_JOIN, PRESENCE_LEAVE):
             key = _subject(data), data["connection"]
             noted = self.presence.pop(key, None)
@@ -123,7 +129,7 @@ class SlowReaders:
             frame = lag.form.event(kind, data)
             size -= len(frame)
             self.hub.say(reader, frame)
-            if size < 0 and (lag.things or lag.live or lag.presence):
+            if size < 0 and (lag.things or lag.live or lag.presence or lag.numbered):
                 return False
         self._change_form(reader, lag.form)
         return True
@@ -136,6 +142,12 @@ class SlowReaders:
 
     def _missed(self, reader: SlowReader, lag: Lag) -> Iterator[tuple[int, Any]]:
         """The events that take the place of those left out; each is no more noted when it is given."""
+        history = self.hub.history
+        for room_id, since in list(lag.numbered.items()):
+            if not history.tells_numbers(reader, room_id):
+                del lag.numbered[room_id]
+            elif not history.is_whole(room_id, since):
+                lag.rooms[room_id] = None
         if lag.emitted or lag.rooms:
             yield WARNING, left_out(list(lag.rooms), list(lag.emitted))
             lag.emitted.clear()
@@ -152,6 +164,12 @@ class SlowReaders:
             result = self.live.result(reader, number)
             if result is not None:
                 yield LIVE_UPDATE, result
+        while lag.numbered:
+            room_id, since = next(iter(lag.numbered.items()))
+            for data in history.missed([room_id], since):
+                lag.numbered[room_id] = data["number"]
+                yield ROOM_EMIT, data
+            del lag.numbered[room_id]
         while lag.presence:
             key = next(iter(lag.presence))
             _, kind, data = lag.presence.pop(key)

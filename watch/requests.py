@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.collection import Collection
-from engine.effects import RoomEvent
 from engine.errors import AuthError, BadDataError, ForbiddenError, LookupFailed
 from engine.functions.registry import type_name
 from engine.result import Result
@@ -171,8 +170,40 @@ class Requests:
 
     def join(self, caller: Caller, scope: str, rooms: Sequence[Any]) -> Answer:
         """Join rooms; the value is the list of their ids, nil where there is none."""
-        collection, subscriber = self._collection(caller, scope), caller.subscriber
-        user = caller.user
+        return self._join(caller, self._collection(caller, scope), rooms, False)
+
+    def join_with(self, caller: Caller, scope: str, options: Any) -> Answer:
+        """Join rooms with their history: `options` is a map with `rooms` and, optionally, `since`, the number up to
+        which the caller has all of their events. The value is a map with the `rooms` as for `join`, the `number` of the
+        last event so far and, with `since`, whether all that was missed is told."""
+        collection = self._collection(caller, scope)
+        if not isinstance(options, dict) or not isinstance(options.get("rooms"), list):
+            raise BadDataError("join with history takes a map with rooms, a list")
+        unknown = [name for name in options if name not in ("rooms", "since")]
+        if unknown:
+            raise BadDataError(f"join knows rooms and since, not {str(unknown[0])[:80]!r}")
+        rooms, since = options["rooms"], options.get("since")
+        if since is not None and (type(since) is not int or since < 0):
+            raise BadDataError("since is the number of an event, an int")
+        for asked in rooms:
+            self._room(collection, asked)
+        joined = self._join(caller, collection, rooms, True)
+        history, subscriber = self.hub.history, caller.subscriber
+        ids = dict.fromkeys(room_id for room_id in joined.value if room_id is not None)
+        value: dict[str, Any] = {"rooms": joined.value, "number": history.number}
+        if since is None:
+            return Answer(value, joined.events)
+        value["resumed"] = all(history.is_whole(room_id, since) for room_id in ids)
+
+        def events() -> None:
+            joined.events()
+            for data in history.missed(ids, since):
+                self.hub.say(subscriber, subscriber.form.event(ROOM_EMIT, data))
+
+        return Answer(value, events)
+
+    def _join(self, caller: Caller, collection: Collection, rooms: Sequence[Any], with_history: bool) -> Answer:
+        user, subscriber = caller.user, caller.subscriber
         assert user is not None
         joined: list[int] = []
         ids: list[int | None] = []
@@ -189,7 +220,11 @@ class Requests:
                 if len(rooms) == 1:
                     raise self._not_allowed(caller, asked)
                 room = None
-            if room is not None and self.hub.join(subscriber, room.id):
+            if room is not None and (
+                self.hub.join_with_history(subscriber, room.id, collection.title)
+                if with_history
+                else self.hub.join(subscriber, room.id)
+            ):
                 joined.append(room.id)
             ids.append(None if room is None else room.id)
         return Answer(ids, events)
@@ -226,14 +261,9 @@ class Requests:
             raise BadDataError(f"the name of an event is a str, not {_kind(event)}")
         shown = Result(None)
         trees = [shown.show(incoming(argument), 127) for argument in arguments]
-        effect = RoomEvent(collection.title, room.id, event, trees, peers)
-        channel = self.hub.rooms.get(room.id)
-        if channel is None:
-            return Answer()
-        data = {"scope": effect.scope, "id": effect.room, "event": event, "args": trees}
-        return Answer(
-            None, lambda: channel.say_except(self.hub.say, caller.subscriber if peers else None, ROOM_EMIT, data)
-        )
+        data = {"scope": collection.title, "id": room.id, "event": event, "args": trees}
+        room_id = room.id
+        return Answer(None, lambda: self.hub.emit(room_id, data, caller.subscriber if peers else None))
 
     def _collection(self, caller: Caller, scope: str) -> Collection:
         if caller.user is None:

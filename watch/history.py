@@ -1,0 +1,184 @@
+"""What was emitted in rooms of late, for those who come back.
+
+Kept is a room that somebody has joined with history, for as long as somebody is in it so, and for some time after. Its
+events are numbered: the numbers grow over all rooms, and over restarts, since they begin with the clock. The promise:
+who has all events up to a number, and joins with it, is told exactly those that it missed, in order, and then goes on;
+or that some of them are kept no more. It is kept in memory: after a restart all is gone, which is told too.
+
+What nobody asks the history of costs nothing. Tests: tests/watch/test_history.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
+from typing import Any
+
+from engine.encoding import log_packer, log_unpack, wire
+from watch.audience import Channel, Say, Subscriber
+from watch.events import ROOM_EMIT
+
+__all__ = ["RoomHistory"]
+
+_pack: Callable[[Any], bytes] = log_packer(wire).pack
+
+OVERHEAD = 200
+"""Bytes that an event takes besides its arguments, about."""
+
+
+class _Kept:
+    """A room. `floor` is the number up to which its events may be lost; `numbered` are those who are told numbers."""
+
+    __slots__ = ("floor", "left_at", "numbered", "numbers", "plain", "scope")
+
+    def __init__(self, floor: int, scope: str) -> None:
+        self.floor = floor
+        self.scope = scope
+        self.numbers: deque[int] = deque()
+        self.numbered = Channel()
+        self.plain = Channel()
+        self.left_at: float | None = None
+
+
+class RoomHistory:
+    """One for the server, of all rooms.
+
+    `count` bounds the events that are kept of a room, `seconds` how long, `size` the bytes of all together. `start` is
+    the number before the first, by default the clock's, in microseconds.
+    """
+
+    def __init__(
+        self,
+        say: Say,
+        *,
+        count: int = 1000,
+        seconds: float = 3600.0,
+        size: int = 8 << 20,
+        start: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.say = say
+        self.count = count
+        self.seconds = seconds
+        self.size = size
+        self.clock = clock
+        self.number = time.time_ns() // 1000 if start is None else start
+        """The last one that was given."""
+        self.rooms: dict[int, _Kept] = {}
+        self.kept_bytes = 0
+        self._events: OrderedDict[int, tuple[int, float, bytes]] = OrderedDict()  # by number: room, when, packed
+
+    # --- members -----------------------------------------------------------------------------------------------------
+
+    def joined(self, subscriber: Subscriber, room_id: int) -> None:
+        """A room that is kept has a new member."""
+        kept = self.rooms[room_id]
+        if subscriber not in kept.numbered.members:
+            kept.plain.add(subscriber, None)
+
+    def with_history(self, subscriber: Subscriber, room_id: int, scope: str, members: Iterable[Subscriber]) -> None:
+        """Tell one of a room's members numbers from here on, and keep what is emitted there."""
+        kept = self.rooms.get(room_id)
+        if kept is None:
+            # A number of its own, so that who knows the one before does not take what was emitted unkept for nothing.
+            self.number += 1
+            kept = self.rooms[room_id] = _Kept(self.number, scope)
+            for member in members:
+                kept.plain.add(member, None)
+        kept.plain.discard(subscriber)
+        kept.numbered.add(subscriber, None)
+
+    def left(self, subscriber: Subscriber, room_id: int) -> None:
+        """A member has left a room that is kept."""
+        kept = self.rooms[room_id]
+        kept.plain.discard(subscriber)
+        if kept.numbered.discard(subscriber) and not kept.numbered.members:
+            kept.left_at = self.clock()
+
+    def forget(self, room_id: int) -> None:
+        """Keep a room no more."""
+        kept = self.rooms.pop(room_id, None)
+        if kept is not None:
+            for number in kept.numbers:
+                self._drop(number)
+
+    def channels_of(self, room_id: int) -> Iterable[Channel]:
+        """Those by which the members of a room get its events, if the room is kept."""
+        kept = self.rooms.get(room_id)
+        return () if kept is None else (kept.numbered, kept.plain)
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def emit(self, room_id: int, data: dict[str, Any], left_out: Subscriber | None) -> bool:
+        """Say and keep an event of a room that is kept. False, and nothing is done, when it is kept no more."""
+        kept, now = self.rooms[room_id], self.clock()
+        if not kept.numbered.members and kept.left_at is not None and now - kept.left_at > self.seconds:
+            self.forget(room_id)
+            return False
+        self.number += 1
+        number = self.number
+        kept.scope = data["scope"]
+        try:
+            packed = _pack([data["event"], data["args"]])
+        except (ValueError, OverflowError):  # nested too deep to be sent, too
+            kept.floor = number
+        else:
+            self._events[number] = room_id, now, packed
+            self.kept_bytes += len(packed) + OVERHEAD
+            kept.numbers.append(number)
+            if len(kept.numbers) > self.count:
+                self._drop_first(kept)
+        self._trim(now)
+        kept.numbered.say_except(self.say, left_out, ROOM_EMIT, data | {"number": number})
+        if kept.plain.members:
+            kept.plain.say_except(self.say, left_out, ROOM_EMIT, data)
+        return True
+
+    def tells_numbers(self, subscriber: Subscriber, room_id: int) -> bool:
+        """Is it a member of a room with history?"""
+        kept = self.rooms.get(room_id)
+        return kept is not None and subscriber in kept.numbered.members
+
+    def is_whole(self, room_id: int, since: int) -> bool:
+        """Is all that was emitted in a room since that number still kept?"""
+        self._trim(self.clock())
+        kept = self.rooms.get(room_id)
+        return kept is not None and kept.floor <= since <= self.number
+
+    def missed(self, rooms: Iterable[int], since: int) -> Iterator[dict[str, Any]]:
+        """What is kept of these rooms' events after a number, in order, as the bodies of events."""
+        found = [self._missed(room_id, since) for room_id in rooms]
+        return found[0] if len(found) == 1 else merge(*found, key=lambda data: data["number"])
+
+    def _missed(self, room_id: int, since: int) -> Iterator[dict[str, Any]]:
+        kept = self.rooms.get(room_id)
+        if kept is None:
+            return
+        later = []
+        for number in reversed(kept.numbers):
+            if number <= since:
+                break
+            later.append(number)
+        for number in reversed(later):
+            event, arguments = log_unpack(self._events[number][2])
+            yield {"scope": kept.scope, "id": room_id, "event": event, "args": arguments, "number": number}
+
+    # --- bounds ------------------------------------------------------------------------------------------------------
+
+    def _trim(self, now: float) -> None:
+        """Let go of what is too old, and of the oldest while all together is too large."""
+        while self._events:
+            room_id, at, _ = next(iter(self._events.values()))
+            if self.kept_bytes <= self.size and now - at <= self.seconds:
+                return
+            self._drop_first(self.rooms[room_id])
+
+    def _drop_first(self, kept: _Kept) -> None:
+        kept.floor = kept.numbers.popleft()
+        self._drop(kept.floor)
+
+    def _drop(self, number: int) -> None:
+        _, _, packed = self._events.pop(number)
+        self.kept_bytes -= len(packed) + OVERHEAD
