@@ -196,6 +196,7 @@ def _walk(statements: Sequence[Node], text: str, scope: str, functions: Function
                 if isinstance(node.member, nodes.ClosureLiteral):
                     waiting.append(node.member)
             case nodes.ClosureLiteral():
+                node.held_back = suppressed
                 waiting += (_ClosureEnds(node, found, loops, None), node.body)
                 found, loops = False, 0
             case nodes.For():

@@ -150,7 +150,8 @@ class Unit:
         function.compile_body(literal.body)
         code.direct = function.locals is not None and not literal.has_effects
         code.repeatable = code.direct and self.rows
-        if len(self.codes) > before:
+        code.held_back = literal.held_back
+        if len(self.codes) > before or literal.held_back:
             code.scope = self.scope
         return code
 

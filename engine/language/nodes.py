@@ -106,11 +106,13 @@ class Continue(Node):
 
 @dataclass(slots=True, eq=False)
 class ClosureLiteral(Node):
-    """`|params| body`. `has_effects` is set by the analysis: does its body, on its own, need a change?"""
+    """`|params| body`. Set by the analysis: `has_effects`, does its body need a change where it stands? `held_back`: it
+    stands where `nse` holds that back, so it may need one when it is stored and runs elsewhere."""
 
     params: list[str]
     body: Node
     has_effects: bool = field(default=False, kw_only=True)
+    held_back: bool = field(default=False, kw_only=True)
 
 
 @dataclass(slots=True, eq=False)

@@ -24,8 +24,9 @@ class ClosureCode:
     """What a closure literal compiles to.
 
     `run(ctx, *arguments)` is the generated function; missing arguments are nil, surplus ones must not be given.
-    `source` is the text from the first `|` on, as written. `has_effects`: its text, on its own, needs a change.
-    `scope` is the kind of scope that it was compiled for, None where there is no closure literal in it. `direct`: it
+    `source` is the text from the first `|` on, as written. `has_effects`: its text needs a change where it stands;
+    `held_back`: that may be otherwise elsewhere, since there `nse` stands before it. `scope` is the kind of scope that
+    it was compiled for, None where it can be kept as it is: there is no closure literal in it. `direct`: it
     calls nothing that could call it again and needs no change, so that its calls need not be counted. `walked` counts
     the items of arrays that it was called with while it is `repeatable`; `rows` is what `engine.language.rows` made of
     it after many.
@@ -39,6 +40,7 @@ class ClosureCode:
         "count",
         "direct",
         "has_effects",
+        "held_back",
         "params",
         "repeatable",
         "rows",
@@ -53,6 +55,7 @@ class ClosureCode:
         self.count = len(params)
         self.source = source
         self.has_effects = has_effects
+        self.held_back = False
         self.run: Callable[..., Any] = _not_compiled
         self.scope: str | None = None
         self.direct = False
@@ -98,7 +101,7 @@ class ClosureCode:
         if self._kept is None:
             from engine.language.compiler import compile_closure
 
-            if self.compact == self.source:
+            if self.compact == self.source and not self.held_back:
                 return self
             self._kept = compile_closure(self.compact, self.scope)
         return self._kept
@@ -162,6 +165,7 @@ class Closure:
         """It is no longer a part of the query's text."""
         if not self.stored:
             self.code = self.code.kept
+            self.limit = -1 if self.code.has_effects else MAX_CLOSURE_ACTIVITY
             self.stored = True
 
     def check_effects(self, ctx: Context) -> None:

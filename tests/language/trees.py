@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.language import nodes
 
-_SKIPPED = frozenset(("start", "end", "text", "source", "has_effects"))
+_SKIPPED = frozenset(("start", "end", "text", "source", "has_effects", "held_back"))
 
 
 def tree(node: object) -> Any:

@@ -177,3 +177,19 @@ class Procedures(RuleBasedStateMachine):
 
 TestProcedures = Procedures.TestCase
 TestProcedures.settings = settings(max_examples=20, stateful_step_count=15, deadline=None)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["new_procedure('p', || .n = 1)", "x = || .n = 1; new_procedure('p', x)", "new_procedure('p', || .n = 1); nil"],
+)
+def test_what_nse_holds_back_where_it_is_made_is_a_change_where_it_runs(query: Query, ask: Ask, code: str) -> None:
+    query(f"nse(); {code}")
+    query(".f = nse(|| .n = 2)")
+    assert query("procedure_info('p').load().with_side_effects") is True
+    for call in ("p()", ".f()"):
+        with pytest.raises(OperationError, match="side effects"):
+            query(call)
+    assert ask("p").error is None
+    assert query(".n") == 1
+    assert query("wse(.f())") == 2

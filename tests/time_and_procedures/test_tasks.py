@@ -332,3 +332,10 @@ def test_imported_tasks_belong_to_who_imports_them(engine: Engine, query: Query)
     query("del_collection('other'); new_collection('other')", scope="@t")
     query("import(dump); nil", {"dump": dump}, scope="//other")
     assert query("[.t, .u, tasks()]", scope="//other") == ["task:nil", "task:nil", []]
+
+
+def test_a_task_made_under_nse_makes_its_change(query: Query, run_due: Callable[[], list[Outcome]]) -> None:
+    query("nse(); task(datetime(), || .n = 1); nil")
+    run_due()
+    assert query(".n") == 1
+    assert query("tasks()") == []
