@@ -61,7 +61,9 @@ class FakeEngine:
         self.checks: list[Callable[[], bool]] = []
         self.cached = True
 
-    def query(self, caller: Any, scope: str, code: Any, variables: Any) -> FakeOutcome:
+    def query(
+        self, caller: Any, scope: str, code: Any, variables: Any, conditions: Any = None, fits: Any = None
+    ) -> FakeOutcome:
         assert caller.subscriber is caller
         if scope == "nowhere":
             return FakeOutcome(error=LookupFailed("there is no nowhere"))
@@ -95,7 +97,9 @@ class FakeEngine:
             return FakeOutcome(rest, deleted=[rest])
         raise RuntimeError("a bug")
 
-    def run(self, caller: Any, scope: str, procedure: Any, arguments: Any) -> FakeOutcome:
+    def run(
+        self, caller: Any, scope: str, procedure: Any, arguments: Any, conditions: Any = None, fits: Any = None
+    ) -> FakeOutcome:
         if type(procedure) is not str:
             return FakeOutcome(error=TypeFailed("the name of a procedure is a str"))
         if isinstance(arguments, EngineError):
