@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from livethings.errors import OperationError
 from livethings.events import Delete, NodeStatus, Notice, Stop, Unrouted, Update
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ LIVE_UPDATE, LIVE_END, PRESENCE_JOIN, PRESENCE_LEAVE, PRESENCE_END = range(64, 6
 
 NOT_WATCHABLE: Final = 1
 """The code of the warning that an id can't be watched."""
+
+TOO_MUCH: Final = 4
+"""The code of the warning that a deep watch reached too much and has ended."""
 
 LEFT_OUT: Final = 5
 """The code of the warning that events of rooms and things were left out."""
@@ -129,18 +133,24 @@ class Routes:
                     watch.on_init(thing_id, data)
                 return
         elif kind in (DELETE, STOP):
-            watches = self.watches.pop(data["#"], {}) or self.sole
-            if watches:
-                event = (Delete if kind == DELETE else Stop)(data["#"], data.get("event"))
-                for watch in list(watches):
-                    self.claims[event.id] -= 1
-                    watch.on_end(event)
+            event = (Delete if kind == DELETE else Stop)(data["#"], data.get("event"))
+            watches = self.watches.pop(event.id, {})
+            for watch in watches:
+                self.claims[event.id] -= 1
+                watch.on_end(event)
+            for watch in list(self.sole):
+                watch.on_end(event)
+            if watches or self.sole:
                 return
         elif kind == WARNING:
             if data["warn_code"] == NOT_WATCHABLE and self.expected:
                 watch, thing_id = self.expected.popleft()
                 self.leave(watch, thing_id)
                 watch.on_missing(thing_id, data["warn_msg"])
+                return
+            if data["warn_code"] == TOO_MUCH and self.sole:
+                for watch in list(self.sole):
+                    watch.fail(OperationError(data["warn_msg"]))
                 return
             if data["warn_code"] == LEFT_OUT:
                 for room_id in data["rooms"]:

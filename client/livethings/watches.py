@@ -263,6 +263,8 @@ class DeepWatch(Watch):
     then (`Init`), what leaves it is told as `Stop`; each among the changes that caused it.
 
     It has a connection of its own, since events name the thing they are about and not the watch that it is in reach of.
+
+    Raises OperationError when it reaches more things than the server allows, at first or later.
     """
 
     def __init__(

@@ -321,6 +321,12 @@ def test_classes_that_can_not_be_mirrored() -> None:
 
     with pytest.raises(TypeError, match=r"Odd\.some: values of .*complex.* can't be mirrored"):
         Odd.fields()
+
+    class Local(Thing):
+        other: Nowhere  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(TypeError, match=r"Local: name 'Nowhere' is not defined; .* top of the module"):
+        Local.fields()
     with pytest.raises(TypeError, match=r"every thing has a emit already"):
 
         class Taken(Thing):

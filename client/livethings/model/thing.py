@@ -204,7 +204,13 @@ class Thing:
     def fields(cls) -> Mapping[str, Shape]:
         """The fields by name. Raises TypeError for annotations that can't be mirrored."""
         if cls.__fields__ is None:
-            hints = typing.get_type_hints(cls)
+            try:
+                hints = typing.get_type_hints(cls)
+            except NameError as error:
+                raise TypeError(
+                    f"{cls.__name__}: {error}; what annotations name is defined at the top of the module, before the "
+                    "mirror is opened"
+                ) from error
             cls.__fields__ = {
                 name: shape_of(hint, f"{cls.__name__}.{name}")
                 for name, hint in hints.items()
