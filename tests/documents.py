@@ -75,7 +75,7 @@ class PythonReader:
         self._heard.set()
 
     async def run(self, block: Block, meanwhile: Callable[[], Awaitable[None]] | None = None) -> list[str]:
-        """Run a block; what it has printed. Raises what it raises, and AssertionError when an endless one stays silent."""
+        """Run a block; what it has printed. Raises what it raises, or AssertionError for an endless silent one."""
         self._said.clear()
         self._heard.clear()
         source = "\n" * block.line + pointed_at(self._server, block.text)

@@ -152,7 +152,7 @@ class Database(Requests):
         retry: bool = False,
         atomic: bool = False,
         decided_at: int | None = None,
-        things: Iterable[int] = (),
+        things: Iterable[int] | None = None,
     ) -> Requests:
         """Queries and procedures with other options:
 
@@ -160,14 +160,18 @@ class Database(Requests):
 
         `timeout`: seconds for the reply (None: the database's). `retry`: send it again when the connection was lost
         before the reply, and after NodeError; for what may be carried out twice. `atomic`: when it fails, nothing has
-        changed. `decided_at`: it is refused with OperationError when one of the `things` (ids) was changed after that
-        change.
+        changed. `decided_at`: it is refused with ChangedError when one of the `things` (ids) has changed after that
+        change; without `things`, when anything in the scope has. Retried with `decided_at`, a request is carried out
+        once, and refused when that had happened the first time.
         """
         conditions: dict[str, Any] = {}
         if atomic:
             conditions["atomic"] = True
         if decided_at is not None:
             conditions["decided_at"] = decided_at
+        if things is not None:
+            if decided_at is None:
+                raise ValueError("things= goes with decided_at=")
             conditions["things"] = list(things)
         timeout = self._timeout if timeout is None else timeout
         return Requests(self._link, timeout=timeout, retry=retry, conditions=conditions)

@@ -13,6 +13,7 @@ __all__ = [
     "AuthError",
     "BadDataError",
     "CancelledError",
+    "ChangedError",
     "Closed",
     "ConnectFailed",
     "ConnectionLost",
@@ -121,6 +122,12 @@ class OperationError(ServerError):
     code, name = -63, "OperationError"
 
 
+class ChangedError(OperationError):
+    """What the request was decided on has changed since: it has done nothing. Read again, decide again."""
+
+    code, name = -7, "ChangedError"
+
+
 class NumArgumentsError(ServerError):
     code, name = -62, "NumArgumentsError"
 
@@ -202,7 +209,7 @@ class InternalError(ServerError):
 
 
 _CLASSES: dict[int, type[ServerError]] = {
-    cls.code: cls for cls in ServerError.__subclasses__() if cls is not CustomError
+    cls.code: cls for cls in (*ServerError.__subclasses__(), ChangedError) if cls is not CustomError
 }
 
 

@@ -35,8 +35,9 @@ class Live(Subscription[Any]):
         self._known = False
         self._value: Any = None
         self._new = False
+        self._change = 0  # which the newest result is true at
         self.change = 0
-        """The change that the newest result is true at."""
+        """The change that the result that was last given out is true at."""
 
     def every(self, seconds: float) -> Self:
         """Have a result at most so often; said before it begins. Raises ValueError for what is no time."""
@@ -52,7 +53,7 @@ class Live(Subscription[Any]):
         if self._interval is not None:
             body["interval"] = self._interval
         if self._known:
-            body["since"] = self.change
+            body["since"] = self._change
         self._id = None
 
         def entered(value: Any, error: Exception | None) -> None:
@@ -66,7 +67,7 @@ class Live(Subscription[Any]):
                 return
             self._id = value["subscription"]
             connection.routes.live[self._id] = self
-            self.change = value["change"]
+            self._change = value["change"]
             if not value.get("resumed") and not (self._known and _same(self._value, value["value"])):
                 self._take_in(value["value"])
             self._is_started()
@@ -79,7 +80,7 @@ class Live(Subscription[Any]):
 
     def on_update(self, data: dict[str, Any]) -> None:
         """Another result has come, or how it differs."""
-        self.change = data["change"]
+        self._change = data["change"]
         if "patch" not in data:
             self._take_in(data["value"])
             return
@@ -108,6 +109,7 @@ class Live(Subscription[Any]):
 
     def _take(self) -> Any:
         self._new = False
+        self.change = self._change
         return self._value
 
 

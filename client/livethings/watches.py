@@ -70,7 +70,10 @@ class Watch(Queued[Change]):
 
     @property
     def change(self) -> int:
-        """All that happened up to this change has come: to go on from there later, watch with `since`."""
+        """All that happened up to this change has been given out: to go on from there later, watch with `since`."""
+        for event in self._queue:
+            if event.change is not None:
+                return event.change - 1
         return max(self._change, self._routes.change) if self._routes is not None else self._change
 
     def add(self, ids: Iterable[int]) -> None:

@@ -67,6 +67,7 @@ async def test_a_slow_reader_gets_the_newest_result(db: Database) -> None:
         for n in range(1, 6):
             await db.query("//stuff", ".slow = n", n=n)
         assert (await until(quick, 5))[-1] == 5
+        assert slow.change == 0
         assert await take(slow, 1) == [5]
         assert slow.change == quick.change
 

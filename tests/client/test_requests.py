@@ -10,6 +10,7 @@ import livethings
 import pytest
 from livethings import (
     AuthError,
+    ChangedError,
     Closed,
     ConnectFailed,
     ConnectionLost,
@@ -17,7 +18,9 @@ from livethings import (
     Database,
     LookupFailed,
     NoReply,
+    OperationError,
     SyntaxFailed,
+    ZeroDivisionFailed,
     connect,
 )
 
@@ -64,6 +67,48 @@ def test_the_errors_are_those_of_the_engine() -> None:
                 continue
             ours = getattr(livethings, name)
             assert (ours.code, ours.name) == (code, cls.name)
+
+
+async def test_atomic_requests_change_everything_or_nothing(db: Database) -> None:
+    await db.query("//stuff", ".atomic = 1")
+    with pytest.raises(ZeroDivisionFailed):
+        await db.using(atomic=True).query("//stuff", ".atomic = n; 1 / zero", n=3, zero=0)
+    assert await db.query("//stuff", ".atomic") == 1
+    await db.query(
+        "//stuff", "try(del_procedure('fails')); new_procedure('fails', |n| {.atomic = n; 1 / 0; .atomic = 0;});"
+    )
+    for arguments, named in (([4], {}), ([], {"n": 4})):
+        with pytest.raises(ZeroDivisionFailed):
+            await db.using(atomic=True).run("//stuff", "fails", *arguments, **named)
+    assert await db.query("//stuff", ".atomic") == 1
+    assert await db.using(atomic=True).query("//stuff", ".atomic = 5") == 5
+
+
+async def test_what_was_decided_on_an_older_state_is_refused(db: Database) -> None:
+    change, a, b = await db.query("//stuff", ".a = {n: 0}; .b = {n: 0}; [change_id(), .a.id(), .b.id()]")
+    await db.query("//stuff", ".b.n = 1")
+    assert await db.using(decided_at=change, things=[a]).query("//stuff", ".a.n = n", n=7) == 7
+    for things in ([a], [b], [a, b], None):
+        with pytest.raises(ChangedError) as raised:
+            await db.using(decided_at=change, things=things).query("//stuff", ".a.n = 8")
+        assert isinstance(raised.value, OperationError)
+    assert await db.query("//stuff", ".a.n") == 7
+    latest = await db.query("//stuff", "last_change()")
+    assert await db.using(decided_at=latest).query("//stuff", ".a.n = 9") == 9
+    with pytest.raises(ValueError, match="goes with decided_at="):
+        db.using(things=[a])
+
+
+async def test_deciding_on_what_a_watch_and_a_live_query_said(db: Database) -> None:
+    stock = await db.query("//stuff", ".stock = {left: 3}; .stock.id()")
+    async with db.live("//stuff", ".stock.left") as live, db.watch("//stuff", stock) as watch:
+        left = await anext(live)
+        await anext(watch)
+        when = db.using(decided_at=live.change, things=[stock])
+        assert await when.query("//stuff", ".stock.left = left", left=left - 1) == 2
+        with pytest.raises(ChangedError):
+            await when.query("//stuff", ".stock.left = left", left=left - 1)
+        assert await db.using(decided_at=(await anext(watch)).change, things=[stock]).query("//stuff", "'yes'") == "yes"
 
 
 async def test_many_requests_at_once_are_pipelined_and_answered_each(db: Database) -> None:
