@@ -209,7 +209,8 @@ class InternalError(ServerError):
 
 
 _CLASSES: dict[int, type[ServerError]] = {
-    cls.code: cls for cls in (*ServerError.__subclasses__(), ChangedError) if cls is not CustomError
+    ChangedError.code: ChangedError,
+    **{cls.code: cls for cls in ServerError.__subclasses__() if cls is not CustomError},
 }
 
 
