@@ -202,6 +202,7 @@ class Programs(test_mirrors.World):
         parts = (outcome, *(outcome.more or ()))
         for part in parts:
             self.hub.before_reply(part, connection)
+        self.hub.settle()
         for part in parts:
             self.hub.after_reply(part)
         for one in self.connections:
@@ -220,6 +221,12 @@ class Programs(test_mirrors.World):
         elif kind == "read":
             self.slow.catch_up(reader, argument)
             reader.read()
+        elif kind == "deep":
+            there = sorted(self.stuff.index)
+            if self.stuff.access[reader.user.id] & JOIN:
+                asked = {"ids": [there[place % len(there)] for place in argument], "deep": 2}
+                self.requests.watch_with(reader, "//stuff", asked).events()
+                reader.read()
         elif kind == "drop":
             self.hub.drop(reader)
             self.connections[which] = Reader(reader.user)
@@ -234,7 +241,7 @@ def programs(queries: Any) -> Any:
     other = st.one_of(
         st.tuples(st.just("slow"), which, st.none()),
         st.tuples(st.just("read"), which, st.sampled_from([0, 50, 100_000])),
-        st.tuples(st.sampled_from(["watch", "unwatch"]), which, st.lists(st.integers(0, 42), max_size=6)),
+        st.tuples(st.sampled_from(["watch", "deep", "unwatch"]), which, st.lists(st.integers(0, 42), max_size=6)),
         st.tuples(st.just("collect"), st.just(0), st.none()),
         st.tuples(st.just("drop"), which, st.none()),
         st.tuples(st.just("rights"), st.just(0), st.sampled_from([FULL, JOIN, 0])),
@@ -248,6 +255,7 @@ def programs(queries: Any) -> Any:
 def test_mirrors_of_slow_readers(program: list[tuple[str, int, Any]]) -> None:
     world = Programs(plain.START)
     world.step("watch", 0, list(range(40)))
+    world.step("deep", 1, [0])
     for step in program:
         world.step(*step)
     for which in range(test_mirrors.CONNECTIONS):
