@@ -333,6 +333,7 @@ class App:
             await self._flush()
             core.announce("OFFLINE")
             core.outbox.flush()
+        core.hub.presence.close()
         for connection in core.connections:
             connection.finish(connection.goodbye("the server shuts down", GOING_AWAY, told=True))
         await self._until(lambda: not any(connection.unsent for connection in core.connections))

@@ -25,6 +25,7 @@ __all__ = [
     "Outcome",
     "Presence",
     "Requests",
+    "RoomHistory",
     "Say",
     "SlowReaders",
     "Subscriber",
@@ -285,6 +286,17 @@ class Presence(Protocol):
         """No more events."""
         ...
 
+    def close(self) -> None:
+        """No more events to anybody: the server goes down."""
+        ...
+
+
+class RoomHistory(Protocol):
+    """What is kept of rooms that were joined with history."""
+
+    @property
+    def kept_bytes(self) -> int: ...
+
 
 class SlowReaders(Protocol):
     """Connections that get fresh state in the place of events that they are too slow for."""
@@ -324,6 +336,9 @@ class Hub(Protocol):
 
     @property
     def presence(self) -> Presence: ...
+
+    @property
+    def history(self) -> RoomHistory: ...
 
     def user_changed(self, subscriber: Any, before: Any) -> None:
         """A connection has logged in as another user than before."""

@@ -171,6 +171,11 @@ class Presence:
             for member in list(observed.channel.members):
                 self._stop(member, number)
 
+    def close(self) -> None:
+        """The server goes down: nobody is told who leaves for that."""
+        self.observed.clear()
+        self._of.clear()
+
     def drop(self, subscriber: Subscriber) -> None:
         """The connection is gone: it is told nothing any more. Its own leaves are still to come, then `forget`."""
         for number in self._of.pop(subscriber, set()).copy():

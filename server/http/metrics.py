@@ -121,6 +121,7 @@ def _watching(core: Core) -> Iterator[Metric]:
     watches, joins = core.hub.subscriptions
     yield _gauge("watches", "Things that are watched, once for each connection.", watches)
     yield _gauge("joins", "Rooms that are joined, once for each connection.", joins)
+    yield _gauge("room_history_bytes", "Bytes of what is kept of rooms with history.", core.hub.history.kept_bytes)
     yield _counter("events", "Updates, deletes and events of rooms, once for each receiver.", core.outbox.delivered)
 
 
@@ -140,6 +141,10 @@ def _connections(core: Core, limits: HttpLimits) -> Iterator[Metric]:
     yield _gauge(
         "unsent_bytes", "Bytes that wait for slow readers.", sum(connection.unsent for connection in core.connections)
     )
+    yield _gauge(
+        "slow_readers", "Connections whose events are left out until they have read what waits.",
+        sum(connection.lags for connection in core.connections),
+    )  # fmt: skip
     authenticator = core.authenticator
     yield _counter("logins_refused", "Logins with a wrong password or token.", authenticator.refused)
     yield _gauge("logins_waiting", "Logins that wait for a check or are braked.", authenticator.waiting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.serving import Server
 def test_presence_in_all_encodings(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         asyncio.run(asyncio.wait_for(_see_one_another(server), 30))
+        asyncio.run(asyncio.wait_for(_the_server_stops(server), 30))
 
 
 async def _tcp(server: Server) -> Client:
@@ -105,3 +107,20 @@ async def _see_one_another(server: Server) -> None:
         assert (await call("ping"))["result"] == "pong"
         three.writer.close()
     one.writer.close()
+
+
+async def _the_server_stops(server: Server) -> None:
+    clients = [await _tcp(server) for _ in range(5)]
+    _, root = await clients[0].request(QUERY, ["//stuff", ".id()"])
+    for client in clients:
+        client.send(bytes_of(WATCH, ["//stuff", root]), bytes_of(PRESENCE, ["//stuff", {"thing": root}], 2))
+        while (await client.read())[0] != 2:
+            pass
+    server.send(signal.SIGTERM)
+    for place, client in enumerate(clients):
+        told = [(await client.read())[1:] for _ in range(len(clients) - 1 - place + 2)]
+        joins, status = told[:-2], told[-2:]
+        assert [kind for kind, _ in joins] == [PRESENCE_JOIN] * len(joins)
+        assert [data["status"] for _, data in status] == ["SHUTTING_DOWN", "OFFLINE"]
+        assert await client.closed() == b""
+        client.writer.close()
