@@ -215,12 +215,15 @@ class Database(Requests):
             raise ValueError("the arguments of a procedure go all by position or all by name")
         return Live(self._link, scope, {"procedure": procedure, "args": named or list(args)})
 
-    def room(self, scope: str, room: int | str, *, limit: int = QUEUE_LIMIT) -> Room:
+    def room(self, scope: str, room: int | str, *, since: int | None = None, limit: int = QUEUE_LIMIT) -> Room:
         """A room of a collection by its id or name. See `Room`.
 
-        async for event in db.room("//stuff", "chat"): ...
+            async for event in db.room("//stuff", "chat"): ...
+
+        `since` goes on from an event that was seen earlier (`Room.number`), with those that the server has kept; 0
+        begins with all of them.
         """
-        return Room(self._link, scope, room, limit=limit)
+        return Room(self._link, scope, room, limit=limit, since=since)
 
     @overload
     def presence(self, scope: str, *, room: int | str, limit: int = QUEUE_LIMIT) -> Presence: ...

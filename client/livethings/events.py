@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 __all__ = [
@@ -59,11 +59,12 @@ Change: TypeAlias = "Init | Update | Delete | Stop"
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """An event of a room. `gap` is true for the first after a time in which others may have been missed."""
+    """An event of a room. `gap` is true when others before it have been missed. Numbers grow with time."""
 
     event: str
     args: list[Any]
     gap: bool = False
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,21 @@ __all__ = ["Room"]
 class Room(Queued[Emitted]):
     """A room of a collection: read it to join and get its events; `emit` needs no joining.
 
+    It outlives the connection: the server then sends what was missed. What it does not keep any more is lost, which the
+    next event says (`Emitted.gap`).
+
     It ends when the room is gone. Raises LookupFailed when there is none, and EventsLost when `limit` events wait.
     """
 
-    def __init__(self, link: Link, scope: str, room: int | str, *, limit: int) -> None:
+    def __init__(self, link: Link, scope: str, room: int | str, *, limit: int, since: int | None = None) -> None:
         super().__init__(link, limit)
         self.scope = scope
         self.room = room
         self.id: int | None = None
         """The room's id, once it was joined."""
+        self.number = since or 0
+        """The number of the last event that was given out: to go on from there later, join with `since`."""
+        self._since = since  # the highest number that has come
         self._gap = False
 
     async def emit(self, event: str, *args: Any, peers: bool = False) -> None:
@@ -36,7 +42,6 @@ class Room(Queued[Emitted]):
         await self._link.request(kind, [self.scope, self.room, event, *args], self._link.settings.timeout)
 
     def attach(self, connection: Connection) -> None:
-        self._gap = self.id is not None
         registered = connection.routes.rooms
         registered.asked()
 
@@ -44,9 +49,16 @@ class Room(Queued[Emitted]):
             if error is not None:
                 if not isinstance(error, ConnectionLost | Unsent):  # after those the link joins again
                     self.fail(error)
-            elif value[0] is not None:
-                self.id = value[0]
+            elif value["rooms"][0] is not None:
+                self.id = value["rooms"][0]
                 registered.enter(self.id, self)
+                if self._since is None:
+                    self.number = self._since = value["number"]
+                elif not value["resumed"]:
+                    self._gap = True
+                    self._since = min(
+                        self._since, value["number"]
+                    )  # which is less when the server's clock was set back
                 self._is_started()
                 if self._ended:
                     self.detach(connection)
@@ -56,7 +68,10 @@ class Room(Queued[Emitted]):
                 self.on_delete()
             registered.answered()
 
-        connection.send(Request.JOIN, [self.scope, self.room], entered)
+        options: dict[str, Any] = {"rooms": [self.room if self.id is None else self.id]}
+        if self._since is not None:
+            options["since"] = self._since
+        connection.send(Request.JOIN_FROM, [self.scope, options], entered)
 
     def detach(self, connection: Connection) -> None:
         if self.id is not None:
@@ -65,10 +80,17 @@ class Room(Queued[Emitted]):
                 self.id, self, lambda: connection.send(Request.LEAVE, body, lambda value, error: None)
             )
 
-    def on_emit(self, event: str, args: list[Any]) -> None:
-        """An event has come."""
-        gap, self._gap = self._gap, False
-        self._put(Emitted(event, args, gap))
+    def on_emit(self, event: str, args: list[Any], number: int) -> None:
+        """An event has come; or comes again, for another subscription of the same room."""
+        if self._since is not None and number > self._since:
+            self._since = number
+            gap, self._gap = self._gap, False
+            self._put(Emitted(event, args, gap, number))
+
+    def _take(self) -> Emitted:
+        event = super()._take()
+        self.number = event.number
+        return event
 
     def on_gap(self) -> None:
         """Events have been left out."""

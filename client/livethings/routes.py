@@ -160,7 +160,7 @@ class Routes:
             return
         elif kind == ROOM_EMIT:
             for room in self.rooms.of(data["id"]):
-                room.on_emit(data["event"], data["args"])
+                room.on_emit(data["event"], data["args"], data["number"])
             return
         elif kind == ROOM_DELETE:
             for room in self.rooms.ended(data["id"]):
