@@ -23,6 +23,13 @@ log = logging.getLogger("livethings.server")
 HIGH_WATER = 1 << 20
 """Bytes in the transport above which no more requests of the connection are served."""
 
+BEHIND = 1.0
+"""Seconds that a slow reader's events are left out at least. To begin with that and to end it takes a look at all that
+the reader watches, which must not happen at every few bytes."""
+
+REFRESH = 0.1
+"""Seconds between two times that it is told what it missed in the meantime."""
+
 LINGER = 5.0
 """Seconds that a disconnected peer has to read what is left and to close its side."""
 
@@ -42,8 +49,8 @@ class Connection(asyncio.Protocol):
     kind: ClassVar[str]
 
     __slots__ = (
-        "__weakref__", "_refreshing", "address", "blocked", "core", "draining", "ended", "form", "heard", "lags",
-        "max_outgoing", "out", "refreshes", "transport",
+        "__weakref__", "_behind_until", "_refreshing", "address", "blocked", "core", "draining", "ended", "form",
+        "heard", "lags", "max_outgoing", "out", "refreshes", "transport",
     )  # fmt: skip
 
     def __init__(self, core: Core, form: Form) -> None:
@@ -69,7 +76,8 @@ class Connection(asyncio.Protocol):
         """Whether it gets fresh state when more would wait; otherwise it is disconnected."""
         self.lags = False
         """Whether events are being left out."""
-        self._refreshing = False  # whether a part of the fresh state is on its way
+        self._refreshing = False  # whether a part of the fresh state is on its way, or the next one has its time
+        self._behind_until = 0.0
 
     # --- asyncio ----------------------------------------------------------------------------------------------------
 
@@ -134,19 +142,25 @@ class Connection(asyncio.Protocol):
                 if not self.lags:
                     log.info("%s: too slow for its events, %d bytes wait to be read", self.address, waiting)
                     self.lags = True
+                    self._behind_until = self.core.loop.time() + BEHIND
                     slow.fall_behind(self)
                 return
         self.disconnect(f"too slow: {waiting} bytes wait to be read, the limit is {limit}", TRY_LATER)
 
     def _refresh(self) -> None:
         """The reader has read what waited: tell it what it missed, a part at a time."""
-        if self.closed or self._refreshing or self.core.slow is None:
+        slow = self.core.slow
+        if self.closed or self._refreshing or slow is None:
             return
-        if self.core.slow.catch_up(self, self.max_outgoing // 2):
+        if not slow.catch_up(self, self.max_outgoing // 2):
+            self._refreshing = True
+            self.core.outbox.when_said(self._part_said)
+        elif self.core.loop.time() < self._behind_until:
+            self._refreshing = True
+            self.core.loop.call_later(REFRESH, self._refresh_more)
+        else:
             self.lags = False
-            return
-        self._refreshing = True
-        self.core.outbox.when_said(self._part_said)
+            slow.come_back(self)
 
     def _part_said(self) -> None:
         self.core.loop.call_soon(self._refresh_more)  # after the write of this turn

@@ -306,7 +306,11 @@ class SlowReaders(Protocol):
         ...
 
     def catch_up(self, reader: Any, size: int) -> bool:
-        """Says what it missed, as it is now, up to about so many bytes. True: that was all, and events come again."""
+        """Says what it missed, as it is now, up to about so many bytes. True: that was all."""
+        ...
+
+    def come_back(self, reader: Any) -> None:
+        """After all was said: its events come again."""
         ...
 
 

@@ -120,8 +120,8 @@ class SlowReaders:
         self._change_form(reader, Lag(reader.form))
 
     def catch_up(self, reader: SlowReader, size: int) -> bool:
-        """Say what the reader has missed as it is now, up to about so many bytes. False when there is more of it:
-        until that was said too, further events are left out and noted."""
+        """Say what the reader has missed as it is now, up to about so many bytes. False when there is more of it. Until
+        it comes back, further events are left out and noted all the same."""
         lag = reader.form
         if not isinstance(lag, Lag):
             return True
@@ -131,8 +131,13 @@ class SlowReaders:
             self.hub.say(reader, frame)
             if size < 0 and (lag.things or lag.live or lag.presence or lag.numbered):
                 return False
-        self._change_form(reader, lag.form)
         return True
+
+    def come_back(self, reader: SlowReader) -> None:
+        """The reader, to whom all is told, gets events again as they come."""
+        lag = reader.form
+        if isinstance(lag, Lag):
+            self._change_form(reader, lag.form)
 
     def _change_form(self, reader: SlowReader, form: Form) -> None:
         reader.form = form

@@ -222,6 +222,7 @@ def test_a_slow_reader_gets_what_is_kept() -> None:
     for _ in range(5):
         world.emit("much", "yard")
     assert slow.catch_up(one, 1000)
+    slow.come_back(one)
     out = [frame for frame in one.out if frame]
     warnings = [data for name, data in out if name == "warning"]  # type: ignore[misc]
     assert [data["rooms"] for data in warnings] == [[world.engine.collections["stuff"].find_room("yard").id]]

@@ -40,6 +40,11 @@ class SlowWorld(World):
         self.live.run(10.0, self.engine.last_change)
         return outcome.value
 
+    def catch_up(self, connection: Connection) -> None:
+        """The connection has read what waits."""
+        assert self.slow.catch_up(connection, 1000)
+        self.slow.come_back(connection)
+
     def told(self, connection: Connection) -> list[Any]:
         """What has been said to a connection since the last look, that what makes no frame left out."""
         return [frame for frame in connection.taken() if frame != b""]
@@ -53,7 +58,7 @@ def test_a_thing_is_told_as_it_is_and_then_goes_on() -> None:
     world.query(world.other, ".a.n = 3; nil")
     world.query(world.other, ".a.n = 4; nil")
     assert [name for name, _ in world.told(world.one)] == ["init", "init", "update"]
-    assert world.slow.catch_up(world.one, 1000)
+    world.catch_up(world.one)
     change = world.engine.last_change
     assert world.told(world.one) == [
         ("init", {"event": change, "thing": {"#": world.a, "n": 4}, "collection": "stuff"})
@@ -87,7 +92,7 @@ def test_ends_are_never_left_out() -> None:
         ("room gone", {"scope": "@collection:stuff", "id": world.room}),
         ("stop", {"#": world.b}),
     ]
-    assert world.slow.catch_up(world.one, 1000)
+    world.catch_up(world.one)
     assert world.told(world.one) == []
 
 
@@ -98,7 +103,7 @@ def test_what_users_emitted_is_lost_with_a_warning() -> None:
     world.told(world.one)
     world.slow.fall_behind(world.one)
     world.query(world.other, ".a.emit('greet', 1); .room.emit('hello', 2); nil")
-    assert world.slow.catch_up(world.one, 1000)
+    world.catch_up(world.one)
     (_, warning), (name, _) = world.told(world.one)
     assert name == "init"
     assert (warning["warn_code"], warning["rooms"], warning["things"]) == (5, [world.room], [world.a])
@@ -113,7 +118,7 @@ def test_a_live_query_is_told_whole() -> None:
     world.query(world.other, ".a.n = 3; .b.n = 3; nil")
     assert world.told(world.one) == []
     world.live.unsubscribe(world.one, [two])
-    assert world.slow.catch_up(world.one, 1000)
+    world.catch_up(world.one)
     change = world.engine.last_change
     assert world.told(world.one) == [(64, {"subscription": number, "change": change, "value": 3})]
     world.query(world.other, ".a.n = 'text'; nil")
@@ -137,7 +142,7 @@ def test_presence_comes_to_what_has_changed() -> None:
     join(returns, comes, passes)
     world.hub.drop(passes)
     assert world.told(world.one) == []
-    assert world.slow.catch_up(world.one, 1000)
+    world.catch_up(world.one)
     for name, data in world.told(world.one):
         if name == "presence.join":
             there.add(data["connection"])
@@ -155,7 +160,7 @@ def test_to_ask_again_while_behind_begins_anew() -> None:
     world.requests.join(two, "//stuff", ["room"]).events()
     assert len(world.hub.presence.ask(world.one, "//stuff", {"room": "room"})["present"]) == 1
     world.hub.drop(two)
-    assert world.slow.catch_up(world.one, 1000)
+    world.catch_up(world.one)
     assert [name for name, _ in world.told(world.one)] == ["presence.leave"]
 
 
@@ -170,7 +175,7 @@ def test_what_was_missed_comes_in_parts() -> None:
     assert len(world.told(world.one)) == 2
     world.query(world.other, ".a.n = 3; nil")  # which is behind the root now
     assert not world.slow.catch_up(world.one, 50)
-    assert world.slow.catch_up(world.one, 50)
+    world.catch_up(world.one)
     assert len(world.told(world.one)) == 2
     assert not isinstance(world.one.form, Lag)
 
@@ -219,7 +224,8 @@ class Programs(test_mirrors.World):
         if kind == "slow" and not isinstance(reader.form, Lag):
             self.slow.fall_behind(reader)
         elif kind == "read":
-            self.slow.catch_up(reader, argument)
+            if self.slow.catch_up(reader, argument) and argument != 50:
+                self.slow.come_back(reader)
             reader.read()
         elif kind == "deep":
             there = sorted(self.stuff.index)
