@@ -64,6 +64,16 @@ export interface RequestOptions {
   timeout?: number;
 }
 
+export interface QueryOptions extends RequestOptions {
+  /** On error nothing has changed. */
+  atomic?: boolean;
+  /** The change id that the request was decided on: it fails with ChangedError, and does nothing, when one of the `things`
+   * has changed since. */
+  decidedAt?: number;
+  /** Ids of things. Without them: anything in the scope. */
+  things?: readonly number[];
+}
+
 // Values --------------------------------------------------------------------------------------------------------------
 
 /** A thing's properties under their names, and its id under `"#"`. */
@@ -108,13 +118,13 @@ export class Livethings {
   on(name: string, listener: (params: any) => void): () => void;
 
   /** Runs code in a scope, such as `"//stuff"`, and gives the value of its last statement. */
-  query<T = any>(scope: string, code: string, vars?: { [name: string]: any }, options?: RequestOptions): Promise<T>;
+  query<T = any>(scope: string, code: string, vars?: { [name: string]: any }, options?: QueryOptions): Promise<T>;
   /** Calls a procedure, with arguments by position or by name. */
   run<T = any>(
     scope: string,
     procedure: string,
     args?: readonly any[] | { [name: string]: any },
-    options?: RequestOptions,
+    options?: QueryOptions,
   ): Promise<T>;
   /** Asks the server for a sign of life. */
   ping(options?: RequestOptions): Promise<void>;
@@ -127,6 +137,9 @@ export class Livethings {
    * there is no such thing. */
   mirror<T extends Thing = Thing>(scope: string, id: number): Promise<Mirror<T>>;
 
+  /** A deep watch: a thing with what it contains, as a store. `deep` is how far: 1, the things in its properties too; 2,
+   * also those in theirs; and so on up to 127. Default: 1. */
+  tree<T = any>(scope: string, id: number, deep?: number): Tree<T>;
   /** The result of code without side effects, as a store. The server keeps it up to date while somebody is subscribed.
    * Calls that ask for the same give the same object. */
   live<T = any>(scope: string, code: string, vars?: { [name: string]: any }, options?: LiveOptions): LiveQuery<T>;
@@ -140,6 +153,9 @@ export class Livethings {
   /** Who is in a room, or watches a thing, as a store. */
   presence(scope: string, place: { room: string | number } | { thing: number }): Presence;
 
+  /** A room, by id or name, which is joined while somebody listens there. With `history`, what was emitted while there was
+   * no connection comes afterwards. */
+  room(scope: string, room: string | number, options?: { history?: boolean }): Room;
   /** Joins rooms, by id or name; again after each reconnect. Gives their ids, null where there is none. */
   join(scope: string, ...rooms: (string | number)[]): Promise<(number | null)[]>;
   leave(scope: string, ...rooms: (string | number)[]): Promise<(number | null)[]>;
@@ -206,6 +222,36 @@ export class LiveQuery<T = any> implements Subscription<T> {
   [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined>;
 }
 
+/** A deep watch. Things within its depth are shown in full, others as references, `{"#": id}`. */
+export class Tree<T = any> implements Subscription<T> {
+  private constructor();
+  readonly scope: string;
+  readonly id: number;
+  readonly deep: number;
+  readonly status: Store<SubscriptionStatus>;
+  readonly subscribe: (listener: (value: T | undefined) => void) => () => void;
+  readonly getSnapshot: () => T | undefined;
+  close(): void;
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, undefined>;
+}
+
+/** A room; `Livethings.room` makes them. */
+export class Room implements AsyncIterable<{ event: string; args: any[] }> {
+  private constructor();
+  readonly scope: string;
+  readonly room: string | number;
+  readonly status: Store<SubscriptionStatus>;
+  /** Listens to an event that is emitted there. Returns a function that ends that. */
+  on(event: string, listener: (...args: any[]) => void): () => void;
+  /** Listens for events being lost: there was no connection for too long, or the room has no history. */
+  onMissed(listener: () => void): () => void;
+  /** Sends an event to everybody in the room. */
+  emit(event: string, ...args: any[]): Promise<void>;
+  close(): void;
+  /** All events, in order. Throws what ended it, or QueueFullError when 10 000 wait. */
+  [Symbol.asyncIterator](): AsyncGenerator<{ event: string; args: any[] }, void, undefined>;
+}
+
 export interface Present {
   /** The connection's number, as long as it lasts. */
   readonly connection: number;
@@ -241,10 +287,11 @@ export interface WatchInit {
 }
 
 export interface WatchHandlers {
-  /** The whole thing: at the start, and again after each reconnect. */
-  init?(init: WatchInit): void;
-  /** What one change did to it, in order. */
-  update?(jobs: Job[], event: number): void;
+  /** The whole thing: at the start, and again after a reconnect when the server does not know any more what was missed.
+   * `thing` is the same, frozen, with references for the things in it. */
+  init?(init: WatchInit, thing: Thing): void;
+  /** What one change did to it, in order, and the thing after that. */
+  update?(jobs: Job[], event: number, thing: Thing): void;
   /** It is gone; the watch has ended. */
   delete?(): void;
   /** The server ended the watch; with the reason, if it gave one. */

@@ -25,4 +25,6 @@ export { applyJobs, isThing, members } from "./livethings/jobs.js";
 export { LiveQuery } from "./livethings/live.js";
 export { Mirror } from "./livethings/mirror.js";
 export { Presence } from "./livethings/presence.js";
+export { Room } from "./livethings/rooms.js";
+export { Tree } from "./livethings/tree.js";
 export { Watch } from "./livethings/watches.js";

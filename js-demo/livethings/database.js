@@ -4,12 +4,14 @@ import { Connection } from "./connection.js";
 import { LiveQuery } from "./live.js";
 import { Mirror } from "./mirror.js";
 import { Presence } from "./presence.js";
-import { Rooms } from "./rooms.js";
+import { Room, Rooms } from "./rooms.js";
 import { Subscriptions } from "./subscriptions.js";
+import { Tree } from "./tree.js";
 import { Watches } from "./watches.js";
 
 /** @typedef {import("../livethings.js").Options} Options */
 /** @typedef {import("../livethings.js").RequestOptions} RequestOptions */
+/** @typedef {import("../livethings.js").QueryOptions} QueryOptions */
 /** @typedef {import("../livethings.js").WatchHandlers} WatchHandlers */
 /** @typedef {import("./watches.js").Watch} Watch */
 
@@ -101,11 +103,11 @@ export class Livethings {
    * @param {string} scope
    * @param {string} code
    * @param {{[name: string]: any}} [vars] variables of the code; anything that JSON can carry
-   * @param {RequestOptions} [options]
+   * @param {QueryOptions} [options]
    * @returns {Promise<any>} the value of the last statement
    */
   query(scope, code, vars, options) {
-    return this.#connection.request("query", vars === undefined ? { scope, code } : { scope, code, vars }, options);
+    return this.#connection.request("query", { scope, code, vars, ...conditions(options) }, options);
   }
 
   /**
@@ -114,11 +116,11 @@ export class Livethings {
    * @param {string} scope
    * @param {string} procedure
    * @param {any[] | {[name: string]: any}} [args] by position or by name
-   * @param {RequestOptions} [options]
+   * @param {QueryOptions} [options]
    * @returns {Promise<any>}
    */
   run(scope, procedure, args = [], options) {
-    return this.#connection.request("run", { scope, procedure, args }, options);
+    return this.#connection.request("run", { scope, procedure, args, ...conditions(options) }, options);
   }
 
   /**
@@ -134,7 +136,8 @@ export class Livethings {
 
   /**
    * Watches a thing: its handlers are called with the whole thing, then with each change. A watch is a standing wish:
-   * it waits for the connection without a time limit, and is made anew after each reconnect.
+   * it waits for the connection without a time limit, and goes on after each reconnect: with what was missed or, when the
+   * server does not know that any more, with the whole thing again.
    *
    * @param {string} scope
    * @param {number} id
@@ -173,6 +176,19 @@ export class Livethings {
       this.#mirrors.set(id, mirror);
     }
     return mirror.open();
+  }
+
+  /**
+   * A deep watch: a thing with what it contains, to a depth, as a store.
+   *
+   * @template [T=any]
+   * @param {string} scope
+   * @param {number} id
+   * @param {number} [deep] 1: the things in its properties too, 2: also those in theirs, and so on up to 127
+   * @returns {Tree<T>}
+   */
+  tree(scope, id, deep = 1) {
+    return this.#subscriptions.find(["tree", scope, id, deep], () => new Tree(this.#subscriptions, this.#watches, scope, id, deep));
   }
 
   /**
@@ -230,6 +246,20 @@ export class Livethings {
   // Rooms -----------------------------------------------------------------------------------------------------------
 
   /**
+   * A room, which is joined while somebody listens there.
+   *
+   * @param {string} scope
+   * @param {string | number} room id or name
+   * @param {{history?: boolean}} [options] history: what was emitted while there was no connection comes afterwards
+   * @returns {Room}
+   */
+  room(scope, room, options) {
+    const history = options?.history ?? false;
+    const make = () => new Room(this.#subscriptions, this.#rooms, scope, room, history);
+    return this.#subscriptions.find(["room", scope, room, history], make);
+  }
+
+  /**
    * Joins rooms, by id or name; again after each reconnect. What is emitted there: `on("room.emit", …)`.
    *
    * @param {string} scope
@@ -262,4 +292,12 @@ export class Livethings {
     const { peers = false, ...rest } = options;
     await this.#connection.request("emit", { scope, room, event, args, peers }, rest);
   }
+}
+
+/**
+ * @param {QueryOptions} [options]
+ * @returns {object} as the server wants them
+ */
+function conditions(options) {
+  return options ? { atomic: options.atomic, decided_at: options.decidedAt, things: options.things } : {};
 }

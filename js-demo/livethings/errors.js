@@ -35,7 +35,7 @@ const CLASSES = new Map(Object.entries({
   "-64": "CancelledError", "-63": "OperationError", "-62": "NumArgumentsError", "-61": "TypeError", "-60": "ValueError",
   "-59": "OverflowError", "-58": "ZeroDivisionError", "-57": "MaxQuotaError", "-56": "AuthError",
   "-55": "ForbiddenError", "-54": "LookupError", "-53": "BadDataError", "-52": "SyntaxError", "-51": "NodeError",
-  "-50": "AssertionError", "-6": "ResultTooLargeError", "-5": "RequestTimeoutError", "-4": "RequestCancelError",
+  "-50": "AssertionError", "-7": "ChangedError", "-6": "ResultTooLargeError", "-5": "RequestTimeoutError", "-4": "RequestCancelError",
   "-2": "MemoryError", "-1": "InternalError",
 }));
 

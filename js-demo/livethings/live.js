@@ -38,8 +38,9 @@ export class LiveQuery extends Subscription {
     }, (reply) => this.#unsubscribe(reply.subscription));
   }
 
-  _leave() {
-    if (this.#number !== null) this.#unsubscribe(this.#number);
+  /** @param {boolean} ready */
+  _leave(ready) {
+    if (ready && this.#number !== null) this.#unsubscribe(this.#number);
     this.#number = null;
   }
 
@@ -57,7 +58,7 @@ export class LiveQuery extends Subscription {
     } catch (error) { // what is known here is not what the server takes it for: begin anew
       console.error(error);
       this.#known = false;
-      this._leave();
+      this._leave(true);
       this._ask();
       return;
     }

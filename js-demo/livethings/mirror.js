@@ -1,7 +1,6 @@
 /** Things mirrored: objects that stay as a thing is on the server. */
 
 import { Listeners, guarded } from "./listeners.js";
-import { applyJobs, mirrored } from "./jobs.js";
 
 /** @typedef {import("./errors.js").LivethingsError} LivethingsError */
 /** @typedef {import("./database.js").Livethings} Livethings */
@@ -64,8 +63,8 @@ export class Mirror {
   async open() {
     this.#users += 1;
     this.#opening ??= this.#db.watch(this.scope, this.id, {
-      init: (init) => this.#init(init),
-      update: (jobs, event) => this.#update(jobs, event),
+      init: (init, thing) => this.#init(init, thing),
+      update: (jobs, event, thing) => this.#update(jobs, event, thing),
       delete: () => this.#end("gone"),
       stop: (error) => this.#end("stopped", error),
     });
@@ -109,9 +108,12 @@ export class Mirror {
     return this.#db.mirror(this.scope, reference["#"]);
   }
 
-  /** @param {WatchInit} init */
-  #init(init) {
-    this.value = /** @type {T} */ (mirrored(init.thing));
+  /**
+   * @param {WatchInit} init
+   * @param {Thing} thing
+   */
+  #init(init, thing) {
+    this.value = /** @type {T} */ (thing);
     this.event = init.event;
     if (init.types) {
       this.definitions = { enums: init.enums ?? [], types: init.types, procedures: init.procedures ?? [] };
@@ -122,9 +124,10 @@ export class Mirror {
   /**
    * @param {Job[]} jobs
    * @param {number} event
+   * @param {Thing} thing
    */
-  #update(jobs, event) {
-    this.value = /** @type {T} */ (applyJobs(this.value, jobs));
+  #update(jobs, event, thing) {
+    this.value = /** @type {T} */ (thing);
     this.event = event;
     for (const job of jobs) if ("event" in job) this.#listeners.call("event", job.event[0], job.event.slice(1));
     if (jobs.some((job) => !("event" in job))) {

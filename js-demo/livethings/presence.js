@@ -36,8 +36,9 @@ export class Presence extends Subscription {
     }, (reply) => this.#end(reply));
   }
 
-  _leave() {
-    if (this.#place) this.#end(this.#place);
+  /** @param {boolean} ready */
+  _leave(ready) {
+    if (ready && this.#place) this.#end(this.#place);
     this.#place = null;
   }
 

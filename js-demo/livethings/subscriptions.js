@@ -146,7 +146,10 @@ export class Subscription {
 
   _ask() {}
 
-  _leave() {}
+  /** @param {boolean} ready there is a connection on which it can be told */
+  _leave(ready) {
+    void ready;
+  }
 
   /**
    * @param {string} method
@@ -190,7 +193,7 @@ export class Subscription {
     clearTimeout(this.#resting);
     if (!this.#subscriptions.discard(this)) return;
     this.#asking = null;
-    if (tell && this._connection.ready) this._leave();
+    if (tell) this._leave(this._connection.ready);
   }
 }
 
@@ -311,6 +314,7 @@ export class Subscriptions {
  */
 function routeOf(method, params) {
   if (method.startsWith("live.")) return `live ${params.subscription}`;
+  if (method === "room.emit" || method === "room.delete") return `room ${params.id}`;
   if (method.startsWith("presence.")) return "room" in params ? `in room ${params.room}` : `at thing ${params.thing}`;
   return null;
 }

@@ -1,21 +1,37 @@
-/** What this connection watches. The server knows one watch a thing; any number of callers share it. */
+/**
+ * What this connection watches. The server knows one watch a thing; any number of callers share it. What is in reach of
+ * deep watches is watched with them. On a new connection everything goes on where it was: the server sends what was
+ * missed, or fresh states when it does not know that any more.
+ */
 
 import { LivethingsError, notConnected } from "./errors.js";
+import { applyJobs, mirrored } from "./jobs.js";
 import { guarded } from "./listeners.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
+/** @typedef {import("./tree.js").Tree} Tree */
 /** @typedef {import("../livethings.js").Job} Job */
+/** @typedef {import("../livethings.js").Thing} Thing */
 /** @typedef {import("../livethings.js").WatchInit} WatchInit */
 /** @typedef {import("../livethings.js").WatchHandlers} WatchHandlers */
 /** @typedef {{resolve: (value: any) => void, reject: (error: LivethingsError) => void}} Settle */
 
 /**
- * @typedef {object} Subscription what the server knows as one watch
+ * @typedef {object} Watched a thing that the server tells this connection about
  * @property {string} scope
  * @property {number} id
- * @property {Map<Watch, Settle>} watches with how to settle the promise that `watch()` gave
- * @property {"wanted" | "asked" | "live"} phase to be asked for; asked, its init is to come; up to date
- * @property {number | null} event the last change id seen
+ * @property {Map<Watch, Settle>} watches of callers, with how to settle the promise that `watch()` gave
+ * @property {Set<Tree>} trees deep watches that begin here
+ * @property {"wanted" | "asked" | "live" | "reached"} phase to be asked for; asked, its init is to come; up to date; only
+ *     in reach of a deep watch
+ * @property {boolean} deep the server watches it deep
+ * @property {boolean} behind what was missed while there was no connection is still coming
+ * @property {boolean} resumable it was up to date when the connection was lost
+ * @property {boolean} stale what is known of it is from an earlier connection
+ * @property {Thing | null} value
+ * @property {number} event the change id that `value` is true at
+ * @property {number} jobs how many of that change's jobs are in `value`; Infinity: all
+ * @property {number | null} replayed how many of that change's jobs were told again after a reconnect; null: none will be
  */
 
 /** One caller's watch of one thing; `Livethings.watch` makes them. */
@@ -42,13 +58,21 @@ export class Watch {
 }
 
 export class Watches {
-  /** @type {Map<number, Subscription>} by the thing's id, which is unique on the whole server */
-  #subscriptions = new Map();
-  /** @type {Subscription[]} those whose init or warning the server still owes, in the order in which they come */
+  /** @type {Map<number, Watched>} by the thing's id, which is unique on the whole server */
+  #things = new Map();
+  /** @type {Set<Tree>} */
+  #trees = new Set();
+  /** @type {Watched[]} those whose init or warning the server still owes, in the order in which they come */
   #expected = [];
   /** @type {Map<string, number[]>} ids to unwatch, by scope */
   #unwanted = new Map();
   #flushPlanned = false;
+  /** The last change that an event has named: all that happened before it has come. */
+  #seen = 0;
+  /** How many requests are under way that bring what was missed, or what is in reach. */
+  #reaching = 0;
+  /** Why the server ends deep watches now. */
+  #outgrown = "";
   #connection;
 
   /** @param {Connection} connection */
@@ -63,16 +87,12 @@ export class Watches {
    * @returns {Promise<Watch>} when the first init was handled
    */
   watch(scope, id, handlers) {
-    if (!Number.isSafeInteger(id)) {
-      return Promise.reject(new LivethingsError("TypeError", `The id of a thing is an integer, not ${String(id)}.`));
-    }
+    if (!Number.isSafeInteger(id)) return Promise.reject(noId(id));
     if (this.#connection.over) return Promise.reject(notConnected());
     const watch = new Watch(scope, id, handlers, (ended) => this.#drop(ended));
-    const subscription = this.#subscriptions.get(id) ?? { scope, id, watches: new Map(), phase: "wanted", event: null };
-    this.#subscriptions.set(id, subscription);
-    subscription.phase = "wanted"; // asked for again if it was live: the newcomer needs an init
-    this.#planFlush();
-    return new Promise((resolve, reject) => void subscription.watches.set(watch, { resolve, reject }));
+    const thing = this.#watched(scope, id);
+    this.#want(thing); // asked for again if it was live: the newcomer needs an init
+    return new Promise((resolve, reject) => void thing.watches.set(watch, { resolve, reject }));
   }
 
   /**
@@ -80,9 +100,39 @@ export class Watches {
    * @param {number} id
    */
   unwatch(scope, id) {
-    for (const watch of [...(this.#subscriptions.get(id)?.watches.keys() ?? [])]) {
+    for (const watch of [...(this.#things.get(id)?.watches.keys() ?? [])]) {
       if (watch.scope === scope) watch.stop();
     }
+  }
+
+  // For trees -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Watches what a tree shows; it is told by `touched`, `arrived` and `_fail`.
+   *
+   * @param {Tree} tree
+   */
+  plant(tree) {
+    if (this.#trees.has(tree)) return;
+    const thing = this.#watched(tree.scope, tree.id);
+    this.#trees.add(tree);
+    thing.trees.add(tree);
+    this.#want(thing);
+  }
+
+  /** @param {Tree} tree that is not to be shown any more */
+  fell(tree) {
+    const thing = this.#things.get(tree.id);
+    if (!this.#trees.delete(tree) || !thing) return;
+    thing.trees.delete(tree);
+    if (!thing.trees.size && thing.watches.size) this.#want(thing); // from now on without what it contains
+    else this.#letGo(thing);
+    this.#tidy();
+  }
+
+  /** @param {number} id @returns {Thing | null} as it is known to be */
+  value(id) {
+    return this.#things.get(id)?.value ?? null;
   }
 
   // What the connection says --------------------------------------------------------------------------------------
@@ -92,17 +142,26 @@ export class Watches {
   }
 
   detach() {
-    for (const subscription of this.#subscriptions.values()) subscription.phase = "wanted";
+    for (const thing of this.#things.values()) {
+      thing.resumable = (thing.phase === "live" && !thing.behind) || (thing.phase === "wanted" && thing.resumable);
+      if (thing.phase !== "reached") thing.phase = "wanted";
+      thing.deep = thing.behind = false;
+      thing.stale = true;
+    }
     this.#expected = [];
     this.#unwanted.clear();
+    this.#reaching = 0;
+    this.#outgrown = "";
   }
 
   /** @param {LivethingsError} error */
   end(error) {
-    const subscriptions = [...this.#subscriptions.values()];
+    const things = [...this.#things.values()];
     this.detach();
-    this.#subscriptions.clear();
-    for (const { watches } of subscriptions) for (const { reject } of watches.values()) reject(error);
+    this.#things.clear();
+    this.#trees.clear(); // they are told by the keeper of all stores
+    this.#seen = 0;
+    for (const { watches } of things) for (const { reject } of watches.values()) reject(error);
   }
 
   /**
@@ -112,12 +171,38 @@ export class Watches {
   notified(method, params) {
     if (method === "watch.init") this.#onInit(params);
     else if (method === "watch.update") this.#onUpdate(params);
-    else if (method === "watch.delete") this.#gone(this.#subscriptions.get(params["#"]));
-    else if (method === "watch.stop") this.#onStop(params["#"]);
+    else if (method === "watch.delete") this.#gone(this.#things.get(params["#"]));
+    else if (method === "watch.stop") this.#onStop(params);
     else if (method === "warning" && params.warn_code === 1) this.#gone(this.#expected.shift(), params.warn_msg);
+    else if (method === "warning" && params.warn_code === 4) this.#outgrown = params.warn_msg;
   }
 
-  /** What is watched and unwatched in one go becomes one request a scope. */
+  /**
+   * @param {string} scope
+   * @param {number} id
+   * @returns {Watched}
+   */
+  #watched(scope, id) {
+    let thing = this.#things.get(id);
+    if (!thing) {
+      thing = {
+        scope, id, watches: new Map(), trees: new Set(), phase: "reached", deep: false, behind: false, resumable: false,
+        stale: false,
+        value: null, event: 0, jobs: 0, replayed: null,
+      };
+      this.#things.set(id, thing);
+    }
+    return thing;
+  }
+
+  /** @param {Watched} thing that is to be asked for, whatever is known of it */
+  #want(thing) {
+    thing.phase = "wanted";
+    thing.resumable = false;
+    this.#planFlush();
+  }
+
+  /** What is watched and unwatched in one go becomes as few requests as can be. */
   #planFlush() {
     if (this.#flushPlanned) return;
     this.#flushPlanned = true;
@@ -126,96 +211,201 @@ export class Watches {
       if (!this.#connection.ready) return; // `attach` comes back to it
       for (const [scope, ids] of this.#unwanted) this.#connection.ask("unwatch", { scope, ids });
       this.#unwanted.clear();
-      /** @type {Map<string, Subscription[]>} */
-      const wanted = new Map();
-      for (const subscription of this.#subscriptions.values()) {
-        if (subscription.phase !== "wanted") continue;
-        subscription.phase = "asked";
-        wanted.set(subscription.scope, [...(wanted.get(subscription.scope) ?? []), subscription]);
+      /** @type {Map<string, Watched[]>} */
+      const alike = new Map();
+      for (const thing of this.#things.values()) {
+        if (thing.phase !== "wanted") continue;
+        thing.phase = "asked";
+        const key = JSON.stringify([thing.scope, depth(thing), thing.resumable]);
+        alike.set(key, [...(alike.get(key) ?? []), thing]);
       }
-      for (const [scope, subscriptions] of wanted) this.#ask(scope, subscriptions);
+      for (const things of alike.values()) this.#ask(things);
     });
   }
 
-  /**
-   * @param {string} scope
-   * @param {Subscription[]} subscriptions
-   */
-  #ask(scope, subscriptions) {
-    const granted = () => void this.#expected.push(...[...subscriptions].reverse()); // the last id is answered first
+  /** @param {Watched[]} things to be asked for in one request */
+  #ask(things) {
+    const [first] = things;
+    if (!first) return;
+    const deep = depth(first);
+    // One change earlier than the last, since that one may have come in part: what is known of it is left out.
+    const since = first.resumable ? Math.max(this.#seen - 1, 0) : undefined;
+    const granted = (/** @type {{change: number, resumed?: boolean} | null} */ reply) => {
+      if (reply?.resumed) {
+        for (const thing of things) Object.assign(thing, { phase: "live", stale: false, replayed: 0 });
+        if (deep !== undefined) this.#resumeReached();
+      } else {
+        this.#expected.push(...[...things].reverse()); // the last id is answered first
+        if (reply) this.#seen = Math.max(this.#seen, reply.change);
+      }
+    };
     const refused = (/** @type {LivethingsError} */ error) => {
       if (error.code === null) return; // not the server's word; asked again on the next connection
-      for (const subscription of subscriptions) this.#finish(subscription, (watch) => watch.handlers.stop?.(error), error);
+      for (const thing of things) this.#finish(thing, (watch) => watch.handlers.stop?.(error), error);
     };
-    this.#connection.ask("watch", { scope, ids: subscriptions.map(({ id }) => id) }, granted, refused);
+    this.#connection.ask("watch", { scope: first.scope, ids: things.map(({ id }) => id), deep, since }, granted, refused);
+    for (const thing of things) Object.assign(thing, { deep: deep !== undefined, behind: since !== undefined, resumable: false });
+    if (deep === undefined && since === undefined) return;
+    this.#reaching += 1;
+    this.#connection.ask("ping", {}, () => { // answered behind all that was missed, and all that is in reach
+      this.#reaching -= 1;
+      if (!this.#reaching) this.#tidy();
+      for (const thing of things) {
+        thing.behind = false;
+        for (const tree of thing.trees) tree.arrived();
+      }
+    });
+  }
+
+  /** What is in reach of deep watches goes on where it was. */
+  #resumeReached() {
+    for (const thing of this.#things.values()) {
+      if (thing.phase !== "reached") continue;
+      thing.stale = false;
+      thing.replayed = 0;
+    }
+  }
+
+  /** Forgets what no deep watch reaches any more. */
+  #tidy() {
+    for (const thing of [...this.#things.values()]) {
+      if (thing.phase === "reached" && (thing.stale || !this.#trees.size)) this.#forget(thing);
+    }
   }
 
   /** @param {WatchInit} init */
   #onInit(init) {
     const id = init.thing["#"];
-    const place = this.#expected.findIndex((subscription) => subscription.id === id);
+    const place = this.#expected.findIndex((thing) => thing.id === id);
     const [answered] = place < 0 ? [undefined] : this.#expected.splice(place, 1);
-    const subscription = this.#subscriptions.get(id);
-    if (!subscription) return;
+    let thing = this.#things.get(id);
+    if (!thing) {
+      if (!this.#trees.size) return; // code has it watched, or an earlier watch had asked for it
+      thing = this.#watched(`//${init.collection}`, id);
+    }
     // An init that an earlier, dropped watch had asked for is shown too, but the own one is still to come.
-    if (answered === subscription && subscription.phase === "asked") subscription.phase = "live";
-    subscription.event = init.event;
-    for (const [watch, { resolve }] of [...subscription.watches]) {
-      guarded(watch.handlers.init, init);
+    if (answered === thing && thing.phase === "asked") thing.phase = "live";
+    this.#seen = Math.max(this.#seen, init.event);
+    Object.assign(thing, { value: mirrored(init.thing), event: init.event, jobs: Infinity, replayed: null, stale: false });
+    for (const [watch, { resolve }] of [...thing.watches]) {
+      guarded(watch.handlers.init, init, thing.value);
       resolve(watch);
     }
+    this.#touched(id);
   }
 
   /** @param {{"#": number, event: number, jobs: Job[]}} update */
-  #onUpdate({ "#": id, event, jobs }) {
-    const subscription = this.#subscriptions.get(id);
-    if (!subscription || subscription.event === null || event < subscription.event) return;
-    subscription.event = event;
-    for (const watch of [...subscription.watches.keys()]) guarded(watch.handlers.update, jobs, event);
+  #onUpdate({ "#": id, event, jobs: told }) {
+    this.#seen = Math.max(this.#seen, event);
+    const thing = this.#things.get(id);
+    if (!thing?.value || event < thing.event) return;
+    const jobs = unknown(thing, event, told);
+    if (!jobs.length) return;
+    thing.jobs = jobs.length + (event === thing.event ? thing.jobs : 0);
+    thing.event = event;
+    const before = thing.value;
+    thing.value = applyJobs(before, jobs);
+    for (const watch of [...thing.watches.keys()]) guarded(watch.handlers.update, jobs, event, thing.value);
+    if (thing.value !== before) this.#touched(id);
   }
 
-  /** @param {number} id */
-  #onStop(id) {
-    const subscription = this.#subscriptions.get(id);
+  /** @param {{"#": number, event?: number}} stop */
+  #onStop({ "#": id, event = 0 }) {
+    this.#seen = Math.max(this.#seen, event);
+    const thing = this.#things.get(id);
+    if (thing?.phase === "reached") this.#forget(thing);
     // While an init is on its way, this is the answer to an unwatch from before.
-    if (subscription?.phase === "live") this.#finish(subscription, (watch) => watch.handlers.stop?.(null));
+    if (thing?.phase !== "live") return;
+    const error = this.#outgrown && thing.trees.size ? new LivethingsError("OperationError", this.#outgrown, -63) : null;
+    this.#finish(thing, (watch) => watch.handlers.stop?.(error), error ?? undefined);
   }
 
   /**
-   * @param {Subscription | undefined} subscription
+   * @param {Watched | undefined} thing
    * @param {string} [message]
    */
-  #gone(subscription, message = "The thing is gone.") {
-    if (!subscription) return;
+  #gone(thing, message = "The thing is gone.") {
+    if (!thing) return;
     const error = new LivethingsError("LookupError", message, -54);
-    this.#finish(subscription, (watch) => subscription.event !== null && watch.handlers.delete?.(), error);
+    this.#finish(thing, (watch) => thing.value && watch.handlers.delete?.(), error);
   }
 
   /**
-   * @param {Subscription} subscription
+   * @param {Watched} thing
    * @param {(watch: Watch) => void} tell
-   * @param {LivethingsError} [error] for those that wait for their first init
+   * @param {LivethingsError} [error] for those that wait for their first init, and for trees
    */
-  #finish(subscription, tell, error = new LivethingsError("ClosedError", "The server ended the watch.")) {
-    if (this.#subscriptions.get(subscription.id) !== subscription) return;
-    this.#subscriptions.delete(subscription.id);
-    for (const [watch, { reject }] of subscription.watches) {
+  #finish(thing, tell, error = new LivethingsError("ClosedError", "The server ended the watch.")) {
+    if (this.#things.get(thing.id) !== thing) return;
+    this.#forget(thing);
+    for (const [watch, { reject }] of thing.watches) {
       guarded(tell, watch);
       reject(error);
     }
+    for (const tree of thing.trees) {
+      this.#trees.delete(tree);
+      tree._fail(error);
+    }
+    this.#tidy();
+  }
+
+  /** @param {Watched} thing */
+  #forget(thing) {
+    this.#things.delete(thing.id);
+    this.#touched(thing.id);
+  }
+
+  /** @param {number} id */
+  #touched(id) {
+    for (const tree of this.#trees) tree.touched(id);
   }
 
   /** @param {Watch} watch */
   #drop(watch) {
-    const subscription = this.#subscriptions.get(watch.id);
-    const settle = subscription?.watches.get(watch);
-    if (!subscription || !settle) return;
+    const thing = this.#things.get(watch.id);
+    const settle = thing?.watches.get(watch);
+    if (!thing || !settle) return;
     settle.reject(new LivethingsError("ClosedError", "The watch was stopped."));
-    subscription.watches.delete(watch);
-    if (subscription.watches.size) return;
-    this.#subscriptions.delete(watch.id);
-    if (!this.#connection.ready || (subscription.phase === "wanted" && subscription.event === null)) return;
-    this.#unwanted.set(subscription.scope, [...(this.#unwanted.get(subscription.scope) ?? []), watch.id]);
+    thing.watches.delete(watch);
+    this.#letGo(thing);
+  }
+
+  /** @param {Watched} thing that may be of no use any more */
+  #letGo(thing) {
+    if (thing.watches.size || thing.trees.size) return;
+    const told = thing.phase === "asked" || thing.phase === "live" || (thing.phase === "wanted" && thing.value !== null);
+    // It may be in reach of a deep watch: then the server goes on to tell of it, else it says that it stops.
+    if (this.#trees.size && thing.value) thing.phase = "reached";
+    else this.#forget(thing);
+    if (!this.#connection.ready || !told) return;
+    this.#unwanted.set(thing.scope, [...(this.#unwanted.get(thing.scope) ?? []), thing.id]);
     this.#planFlush();
   }
+}
+
+/** @param {Watched} thing @returns {number | undefined} how deep it is to be watched; undefined: by itself */
+function depth({ trees, deep }) {
+  if (trees.size) return Math.max(...[...trees].map((tree) => tree.deep));
+  return deep ? 0 : undefined; // a deep watch is ended by one without depth
+}
+
+/**
+ * @param {Watched} thing
+ * @param {number} event
+ * @param {Job[]} jobs
+ * @returns {Job[]} those that were not told before a reconnect
+ */
+function unknown(thing, event, jobs) {
+  if (thing.replayed === null || event > thing.event) {
+    thing.replayed = null;
+    return jobs;
+  }
+  const before = thing.replayed;
+  thing.replayed += jobs.length;
+  return jobs.slice(Math.max(0, Math.min(thing.jobs, thing.replayed) - before));
+}
+
+/** @param {any} id */
+export function noId(id) {
+  return new LivethingsError("TypeError", `The id of a thing is an integer, not ${String(id)}.`);
 }

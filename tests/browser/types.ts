@@ -9,12 +9,14 @@ import { applyJobs, isThing, members as realMembers } from "../../js-demo/liveth
 import { LiveQuery as RealLive } from "../../js-demo/livethings/live.js";
 import { Mirror as RealMirror } from "../../js-demo/livethings/mirror.js";
 import { Presence as RealPresence } from "../../js-demo/livethings/presence.js";
+import { Room as RealRoom } from "../../js-demo/livethings/rooms.js";
+import { Tree as RealTree } from "../../js-demo/livethings/tree.js";
 import { Watch as RealWatch } from "../../js-demo/livethings/watches.js";
 
 // The declarations and the modules -------------------------------------------------------------------------------------
 
 /** What an instance has for everybody: members that begin with _ or are for other modules are not declared. */
-type Public<T> = Exclude<keyof T, `_${string}` | "attach" | "detach" | "open" | "handlers">;
+type Public<T> = Exclude<keyof T, `_${string}` | "attach" | "detach" | "open" | "handlers" | "arrived" | "touched">;
 /** An error unless both types have the same members. */
 type Same<A, B> = [Public<A>] extends [keyof B] ? ([keyof B] extends [Public<A>] ? true : never) : never;
 
@@ -24,17 +26,21 @@ const sameMembers: [
   Same<RealPresence, api.Presence>,
   Same<RealMirror, Mirror>,
   Same<RealWatch, api.Watch>,
+  Same<RealTree<any>, api.Tree>,
+  Same<Omit<RealRoom, "subscribe" | "getSnapshot">, api.Room>,
   Same<RealError, LivethingsError>,
-] = [true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true];
 
 declare const realDb: RealLivethings;
 declare const realLive: RealLive<number>;
 declare const realPresence: RealPresence;
 declare const realMirror: RealMirror;
 declare const realWatch: RealWatch;
-export const declared: [Livethings, LiveQuery<number>, api.Presence, Mirror, api.Watch, typeof LivethingsError] = [
-  realDb, realLive, realPresence, realMirror, realWatch, RealError,
-];
+declare const realTree: RealTree<{ x: number }>;
+declare const realRoom: RealRoom;
+export const declared: [
+  Livethings, LiveQuery<number>, api.Presence, Mirror, api.Watch, typeof LivethingsError, api.Tree<{ x: number }>, api.Room,
+] = [realDb, realLive, realPresence, realMirror, realWatch, RealError, realTree, realRoom];
 export const functions: Pick<typeof api, "connect" | "applyJobs" | "isThing" | "members"> = {
   connect: realConnect, applyJobs, isThing, members: realMembers,
 };
@@ -80,6 +86,12 @@ export async function use(): Promise<void> {
   console.log(members(mirror.value).length, useSyncExternalStore(mirror.subscribe, mirror.getSnapshot).title);
   opened.on("state", ({ retryIn, error }) => console.log(retryIn, error?.className));
   opened.on("room.emit", ({ event, args }) => console.log(event, args));
+  const tree: { songs: Song[] } | undefined = opened.tree<{ songs: Song[] }>("//stuff", 1, 2).getSnapshot();
+  const room = opened.room("//stuff", "hall", { history: true });
+  room.onMissed(room.on("hello", (who) => console.log(who, tree?.songs.length)));
+  await room.emit("hello", "you", 1);
+  for await (const { event, args } of room) console.log(event, args.length);
+  await opened.query("//stuff", ".x = 1", {}, { atomic: true, decidedAt: songs.change, things: [1] });
   opened.liveRun("//stuff", "top", [10], { interval: 500 }).close();
 }
 
