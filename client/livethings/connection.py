@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from livethings.errors import Closed, ConnectFailed, ConnectionLost, LivethingsError, ProtocolError, Unsupported
+from livethings.errors import Closed, ConnectFailed, ConnectionLost, LivethingsError, ProtocolError
 from livethings.packages import Event, Protocol, Reply, Request
 from livethings.routes import Routes
 from livethings.transports import Address, Transport
@@ -41,7 +41,6 @@ class Connection:
         self._transport = transport
         self._protocol = Protocol()
         self._pending: dict[int, OnReply] = {}
-        self._known: set[int] = set()
         self._outgoing: deque[tuple[int, bytes]] = deque()
         self._outgoing_size = 0
         self._wake = asyncio.Event()
@@ -106,37 +105,8 @@ class Connection:
         self._outgoing_size += len(package)
         self._wake.set()
 
-    def try_send(self, kind: int, body: Any, on_reply: OnReply) -> None:
-        """As `send`, for a request that the server may not know: the error is Unsupported then.
-
-        A server says nothing to types that it does not know, and answers in order: so it does not know this one when it
-        answers a ping that was sent later.
-        """
-        if kind in self._known:
-            self.send(kind, body, on_reply)
-            return
-        answered = False
-
-        def settle(value: Any, error: Exception | None) -> None:
-            nonlocal answered
-            answered = True
-            self._known.add(kind)
-            on_reply(value, error)
-
-        self.send(kind, body, settle)
-        package_id = self._protocol.last_id
-
-        def passed(_: Any, error: Exception | None) -> None:
-            if not answered and error is None:
-                self._pending.pop(package_id, None)
-                self._protocol.abandon(package_id)
-                on_reply(None, Unsupported(f"the server does not know requests of type {kind}"))
-
-        self.send(Request.PING, None, passed)
-
     def ask(self, kind: int, body: Any) -> asyncio.Future[Any]:
-        """Send a request; its value to await. Cancelling the future leaves everything else as it is. Of requests that
-        are ours alone the server may know nothing: Unsupported."""
+        """Send a request; its value to await. Cancelling the future leaves everything else as it is."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def settle(value: Any, error: Exception | None) -> None:
@@ -147,7 +117,7 @@ class Connection:
             else:
                 future.set_result(value)
 
-        (self.try_send if kind >= Request.WATCH_FROM else self.send)(kind, body, settle)
+        self.send(kind, body, settle)
         return future
 
     # --- the end -----------------------------------------------------------------------------------------------------

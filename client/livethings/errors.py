@@ -37,7 +37,6 @@ __all__ = [
     "ServerError",
     "SyntaxFailed",
     "TypeFailed",
-    "Unsupported",
     "ValueFailed",
     "WriteError",
     "ZeroDivisionFailed",
@@ -78,10 +77,6 @@ class EventsLost(LivethingsError):
 
 class ProtocolError(LivethingsError):
     """What came from the other side is not the protocol of Livethings."""
-
-
-class Unsupported(LivethingsError):
-    """The server does not know this request."""
 
 
 # --- from the server -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from livethings.connection import Connection, Unsent
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from livethings.link import Link
 
 __all__ = ["Live"]
+
+log = logging.getLogger("livethings")
 
 
 class Live(Subscription[Any]):
@@ -72,7 +75,7 @@ class Live(Subscription[Any]):
                 self._take_in(value["value"])
             self._is_started()
 
-        connection.try_send(Request.SUBSCRIBE, [self._scope, body], entered)
+        connection.send(Request.SUBSCRIBE, [self._scope, body], entered)
 
     def detach(self, connection: Connection) -> None:
         if self._id is not None and connection.routes.live.pop(self._id, None) is not None:
@@ -86,7 +89,8 @@ class Live(Subscription[Any]):
             return
         try:
             self._take_in(patched(self._value, data["patch"]))
-        except PatchError:
+        except PatchError as error:
+            log.error("a live query begins anew: %s", error)
             self._known = False  # what is known is of no use: begin anew
             connection = self._link.connection
             if connection is not None:

@@ -28,7 +28,7 @@ class Request:
     """Types of requests."""
 
     PING, AUTH, QUERY, WATCH, UNWATCH, RUN, JOIN, LEAVE, EMIT, EMIT_PEER = range(32, 42)
-    WATCH_FROM, SUBSCRIBE, UNSUBSCRIBE, PRESENCE, UNPRESENCE, OPTIONS, JOIN_FROM, QUERY_WITH, RUN_WITH = range(48, 57)
+    WATCH_WITH, SUBSCRIBE, UNSUBSCRIBE, PRESENCE, UNPRESENCE, OPTIONS, JOIN_FROM, QUERY_WITH, RUN_WITH = range(48, 57)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,7 @@ class Protocol:
     def __init__(self, max_length: int = MAX_LENGTH) -> None:
         self._max_length = max_length
         self._buffer = bytearray()
-        self.last_id = 0
-        """The package id of the last request."""
+        self._last_id = 0
         self._waiting: set[int] = set()
 
     @property
@@ -78,18 +77,14 @@ class Protocol:
             raise ValueError(f"a request has at most {self._max_length} bytes, not {len(data)}")
         if self.full:
             raise BlockingIOError("no package id is free")
-        package_id = self.last_id
+        package_id = self._last_id
         while True:
             package_id = (package_id + 1) % _EVENT_ID
             if package_id not in self._waiting:
                 break
-        self.last_id = package_id
+        self._last_id = package_id
         self._waiting.add(package_id)
         return package_id, _HEADER.pack(len(data), package_id, kind, kind ^ 0xFF) + data
-
-    def abandon(self, package_id: int) -> None:
-        """No reply will come to this request."""
-        self._waiting.discard(package_id)
 
     def receive(self, data: bytes) -> Iterator[Reply | Event]:
         """What a stream's next bytes complete, in order; take all of it. Raises ProtocolError; the stream is of no

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from livethings.connection import Connection, Unsent
-from livethings.errors import ConnectionLost, LookupFailed, Unsupported
+from livethings.errors import ConnectionLost, LookupFailed
 from livethings.events import Change, Delete, Init, Stop, Update
 from livethings.link import Link
 from livethings.packages import Request
@@ -132,18 +132,12 @@ class Watch(Queued[Change]):
         self._claim(connection, ids)
 
         def entered(value: Any, error: Exception | None) -> None:
-            if isinstance(error, Unsupported):
-                for thing_id in ids:
-                    connection.routes.leave(self, thing_id)
-                self._replayed.clear()
-                if not self._ended:
-                    self._ask(connection, ids)
-            elif self._granted(connection, ids, error):
+            if self._granted(connection, ids, error):
                 if not value["resumed"]:
                     self._replayed.clear()
                 self._enter(connection, ids, fresh=not value["resumed"])
 
-        connection.try_send(Request.WATCH_FROM, [self.scope, {"ids": ids, "since": self._change}], entered)
+        connection.send(Request.WATCH_WITH, [self.scope, {"ids": ids, "since": self._change}], entered)
 
     def _claim(self, connection: Connection, ids: list[int]) -> None:
         for thing_id in ids:
@@ -313,7 +307,7 @@ class DeepWatch(Watch):
                 for thing_id in [one for one in self._ids if one not in renewed]:
                     self.on_end(Stop(thing_id))
 
-        connection.try_send(Request.WATCH_FROM, [self.scope, options], entered)
+        connection.send(Request.WATCH_WITH, [self.scope, options], entered)
         connection.send(Request.PING, None, caught_up)
 
     def detach(self, connection: Connection) -> None:
