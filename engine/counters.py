@@ -49,19 +49,20 @@ class Counters:
         "longest_change",
         "longest_query",
         "queries",
-        "queries_cached",
         "queries_failed",
+        "queries_not_run",
+        "queries_without_text",
         "started_at",
         "tasks_failed",
         "tasks_succeeded",
-        "wasted_cache",
     )  # fmt: skip
 
     def __init__(self, now: float) -> None:
         self.started_at = int(now)
         self.queries = 0  # queries and runs, those that failed included
         self.queries_failed = 0
-        self.queries_cached = 0
+        self.queries_without_text = 0  # runs
+        self.queries_not_run = 0  # refused, or with text that is no code
         self.average_total = 0.0  # seconds of all queries
         self.durations = Durations()  # of all queries
         self.longest_query = 0.0
@@ -72,7 +73,6 @@ class Counters:
         self.tasks_succeeded = 0
         self.tasks_failed = 0
         self.garbage_collected = 0
-        self.wasted_cache = 0
 
     def add_change(self, seconds: float) -> None:
         """Count how long it took to make a change, or several that belong together."""
@@ -80,8 +80,9 @@ class Counters:
         if seconds > self.longest_change:
             self.longest_change = seconds
 
-    def tree(self) -> dict[str, Any]:
-        """The counters under the names that clients know."""
+    def tree(self, asked: int, compiled: int, dropped: int) -> dict[str, Any]:
+        """The counters under the names that clients know. So many queries ask for them and are not counted yet; so many
+        were compiled meanwhile, and so many dropped from the cache; all others that ran were in it."""
         return {
             "queries_success": self.queries - self.queries_failed,
             "queries_with_error": self.queries_failed,
@@ -95,8 +96,10 @@ class Counters:
             "changes_unaligned": 0,
             "garbage_collected": self.garbage_collected,
             "quorum_lost": 0,
-            "queries_from_cache": self.queries_cached,
-            "wasted_cache": self.wasted_cache,
+            "queries_from_cache": max(
+                0, self.queries + asked - self.queries_without_text - self.queries_not_run - compiled
+            ),
+            "wasted_cache": dropped,
             "longest_query_duration": self.longest_query,
             "average_query_duration": self.average_total / self.queries if self.queries else 0.0,
             "longest_change_duration": self.longest_change,

@@ -38,6 +38,7 @@ from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
 from engine.journal import Journal
 from engine.language.cache import QueryCache
+from engine.language.compiler import Compiled
 from engine.language.formatter import parse_closure
 from engine.language.passwords import passwords_in, texts
 from engine.limits import MAX_RESULT_BYTES
@@ -140,6 +141,7 @@ class Engine:
             tuple[str, str], Any
         ] = {}  # code of stored closures that notes its reads (engine.live)
         self.counters = Counters(clock())
+        self.cache_counted = (0, 0)  # what the cache had compiled and dropped when the counters began
         self.backups = Backups()
         self.host: Host = NoHost()
         self.started = timer()
@@ -293,6 +295,7 @@ class Engine:
         `conditions` as the client sent them, None where it sent none; `fits` as in `Conditions`.
         """
         self.executing += 1
+        compiled: Compiled | None = None
         try:
             user = caller.user
             if user is None:
@@ -315,8 +318,11 @@ class Engine:
             asked = None if conditions is None else self._asked(where, conditions, fits)
         except EngineError as error:
             self.executing += 1
-            self.counters.queries += 1
-            self.counters.queries_failed += 1
+            if compiled is None:
+                self.count_refused()
+            else:
+                self.counters.queries += 1
+                self.counters.queries_failed += 1
             return Outcome(None, error)
         return self.execute(where, caller, compiled.run, frame, compiled.changes, code=code, conditions=asked)
 
@@ -337,10 +343,10 @@ class Engine:
             if user is None:
                 raise AuthError("log in first")
             where = self.scope(scope)
-            if type(procedure) is not str:
-                raise TypeFailed(f"the name of a procedure is a str, not {_sent(procedure)}")
             if where.kind == "N":
                 raise BadDataError("@node has no procedures")
+            if type(procedure) is not str:
+                raise TypeFailed(f"the name of a procedure is a str, not {_sent(procedure)}")
             found = where.procedures.get(procedure)
             if found is None:
                 raise LookupFailed(f"there is no procedure {procedure[:80]}")
@@ -362,9 +368,9 @@ class Engine:
             asked = None if conditions is None else self._asked(where, conditions, fits)
         except EngineError as error:
             self.executing += 1
-            self.counters.queries += 1
-            self.counters.queries_failed += 1
+            self.count_refused()
             return Outcome(None, error)
+        self.counters.queries_without_text += 1
         closure = found.closure
 
         def call(ctx: Context, _: dict[str, Any]) -> Any:
@@ -554,6 +560,13 @@ class Engine:
             counters.longest_query = seconds
         if failed:
             counters.queries_failed += 1
+
+    def count_refused(self) -> None:
+        """Count a query or run that did not begin, such as one that came before the login."""
+        counters = self.counters
+        counters.queries += 1
+        counters.queries_failed += 1
+        counters.queries_not_run += 1
 
     # --- durability --------------------------------------------------------------------------------------------------
 

@@ -91,7 +91,12 @@ def result(value: Value, ctx: Context) -> Tree:
     """The value of a query as its client gets it."""
     if type(value) in SCALARS:
         return value
-    return Result(ctx, ctx.flags, ctx.engine.max_result_bytes).show(value, ctx.deep)
+    made = Result(ctx, ctx.flags, ctx.engine.max_result_bytes)
+    tree = made.show(value, ctx.deep)
+    counters = ctx.engine.counters
+    if made.size > counters.largest_result:
+        counters.largest_result = made.size
+    return tree
 
 
 @shows(List, tuple)

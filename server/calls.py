@@ -80,6 +80,8 @@ def _answer(session: Session, call: Call, outcome: EngineError | RpcError | str)
 def _bind(session: Session, call: Call, names: tuple[str, ...], required: int) -> list[Any]:
     """The parameters of a method that needs a user and whose first parameter is a scope."""
     if session.user is None:
+        if call.method in ("query", "run"):
+            session.core.engine.count_refused()
         raise log_in_first()
     values = parameters(call.params, names, required)
     if not isinstance(values[0], str):

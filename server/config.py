@@ -63,7 +63,7 @@ class Config:
     max_package: int = field(default=1 << 30, metadata=about("largest package or message, in bytes", 1024, 1 << 30))
     max_package_before_login: int = field(default=64 << 10, metadata=about("the same before login", 1024, 1 << 30))
     max_requests_before_login: int = field(
-        default=200, metadata=about("most requests that a connection may send before login", 1, 1_000_000)
+        default=1000, metadata=about("most requests that a connection may send before login", 1, 1_000_000)
     )
     max_outgoing: int = field(
         default=16 * _MIB, metadata=about("most bytes that may wait for a slow reader", 64 << 10, 1 << 40)

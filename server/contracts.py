@@ -188,6 +188,10 @@ class Engine(Protocol):
         fits: Callable[[Tree], Any] | None = None,
     ) -> Outcome: ...
 
+    def count_refused(self) -> None:
+        """Count a query or run that was refused before it came to `query` or `run`."""
+        ...
+
     def login(self, name: str, password: str) -> Login:
         """May raise AuthError at once, when there is nothing to check."""
         ...

@@ -182,7 +182,8 @@ def serve(session: Session, packages: Iterator[Package]) -> None:
                     said = True
                 else:
                     outbox.say(session, frame)
-            except EngineError as error:
+            except EngineError as error:  # before the engine saw it
+                core.engine.count_refused()
                 outbox.say(session, frame_of(package_id, ERROR, _error(error)))
             except HashFirst as passwords:
                 session.hash_first(passwords, ((package_id, kind, data), *packages))
@@ -234,6 +235,8 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
             session.login(_credentials(data), answer)
         elif QUERY <= kind <= EMIT_PEER or kind in _EXECUTED:
             if session.user is None:
+                if kind in _EXECUTED:
+                    core.engine.count_refused()
                 raise log_in_first()
             items = items_of(data)
             if not items or type(items[0]) is not str:

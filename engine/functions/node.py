@@ -110,12 +110,17 @@ def nodes_info(ctx: Context) -> List:
 
 @function("counters", scopes="N", doc="What the node counted since it started.", example="counters().load().started_at")
 def counters(ctx: Context) -> Mpdata:
-    return Mpdata.of(ctx.engine.counters.tree())
+    engine = ctx.engine
+    cache, (compiled, dropped) = engine.cache, engine.cache_counted
+    return Mpdata.of(engine.counters.tree(int(not ctx.by_request), cache.compiled - compiled, cache.dropped - dropped))
 
 
 @function("reset_counters", scopes="N", right=CHANGE, doc="Begins to count anew.", example="reset_counters()")
 def reset_counters(ctx: Context) -> None:
-    ctx.engine.counters = Counters(ctx.now)
+    engine = ctx.engine
+    engine.counters = Counters(ctx.now)
+    engine.counters.queries_not_run = 1  # this one is counted when it ends, and was looked for before
+    engine.cache_counted = engine.cache.compiled, engine.cache.dropped
 
 
 @function(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.engine import Engine, Outcome
+from tests.conftest import Admin
 
 Ask = Callable[..., Outcome]
 
@@ -43,6 +44,38 @@ def test_queries_are_counted_with_those_that_are_refused(engine: Engine, outcome
     outcome("1", scope="//none")
     found = counted(outcome)
     assert (found["queries_success"], found["queries_with_error"]) == (2, 3)  # the reset, and `1`
+
+
+def test_queries_from_the_cache_are_counted(engine: Engine, outcome: Ask) -> None:
+    outcome("1 + 1")
+    outcome("new_procedure('p', || 1)")
+    outcome("counters()", scope="@n")
+    outcome("reset_counters()", scope="@n")
+    assert counted(outcome)["queries_from_cache"] == 1  # this one
+    for _ in range(10):
+        outcome("1 + 1")
+    for refused in ("1 +", "2 + 2"):
+        outcome(refused, scope="//none")
+    outcome("1 +")
+    outcome("2 + 2")
+    engine.run(Admin(engine), "//stuff", "p")
+    engine.run(Admin(engine), "//stuff", "none")
+    engine.count_refused()
+    assert counted(outcome)["queries_from_cache"] == 12
+
+
+def test_the_largest_result_is_known(outcome: Ask) -> None:
+    outcome("reset_counters()", scope="@n")
+    outcome("range(100)")
+    outcome("range(10)")
+    assert 100 <= counted(outcome)["largest_result_size"] <= 1000
+
+
+def test_what_the_cache_drops_is_counted(engine: Engine, outcome: Ask) -> None:
+    engine.cache.limit = 100_000
+    for number in range(100):
+        outcome(f"{number}")
+    assert counted(outcome)["wasted_cache"] > 0
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,9 @@ class FakeEngine:
             return FakeOutcome(error=arguments)
         return FakeOutcome([procedure, arguments])
 
+    def count_refused(self) -> None:
+        self.refused = getattr(self, "refused", 0) + 1
+
     def login(self, name: str, password: str) -> Any:
         if name != "admin":
             raise AuthError("unknown user or wrong password")
