@@ -8,9 +8,9 @@ for is an `Internal` job: logged and replayed, never sent.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-__all__ = ["Change", "Internal", "Job", "Mutation"]
+__all__ = ["INTERNAL", "Change", "Internal", "Job", "Mutation"]
 
 Job: TypeAlias = dict[str, Any]
 Mutation: TypeAlias = tuple[int, Job]
@@ -20,6 +20,15 @@ class Internal(dict[str, Any]):
     """A job for the log only."""
 
     __slots__ = ()
+
+
+INTERNAL: Final = frozenset(
+    {
+        "commit", "del_task", "enum_methods", "fill", "follow", "import", "instances", "name_room", "reserve_type",
+        "restrict", "sorted", "sweep", "task", "to_thing", "type_flag", "type_id_name",
+    }
+)  # fmt: skip
+"""The names of the jobs of a collection that are `Internal`: what tells them from the others in the log."""
 
 
 class Change:

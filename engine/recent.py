@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from engine.change import Change
     from engine.store.interface import Store
 
-__all__ = ["ANYTHING", "BORN", "DEFINITIONS", "EVERYTHING", "EXTENT", "SERVER", "TASKS", "TOLD", "Key", "Recent",
-           "RecentChange", "keys_of"]  # fmt: skip
+__all__ = ["ANYTHING", "BORN", "DEFINITIONS", "EVERYTHING", "EXTENT", "GONE", "SERVER", "TASKS", "TOLD", "Key",
+           "Recent", "RecentChange", "keys_of"]  # fmt: skip
 
 Key: TypeAlias = "int | tuple[Any, ...]"
 
@@ -33,6 +33,7 @@ EXTENT: Final = "extent"  # of a scope and a type: which instances there are
 BORN: Final = "born"  # of a scope: things that there are none of yet
 EVERYTHING: Final = "everything"  # in a scope
 TOLD: Final = "told"  # of a thing: its watchers were told something that changes nothing, such as an emitted event
+GONE: Final = ("gone",)  # things, from wherever; also from the extent of a type
 SERVER: Final = ("server",)  # users, rights, collections, settings
 ANYTHING: Final = ("anything",)  # on the whole server
 
@@ -69,8 +70,10 @@ def keys_of(scope: int, mutations: Iterable[Any], born: bool) -> set[Key]:
             if name == "to_type":
                 keys.add(-thing_id)
                 keys.add((EXTENT, scope, job[name]))
+                keys.add(GONE)
             elif name == "to_thing":
                 keys.add(-thing_id)
+                keys.add(GONE)
         elif name == "event":
             keys.add((TOLD, thing_id))
         elif name == "instances":
@@ -161,6 +164,7 @@ class Recent:
         for thing_id in gone:
             keys.add(thing_id)
             keys.add(-thing_id)
+            keys.add(GONE)
         if self._late:
             keys |= self._late
             self._late.clear()
@@ -181,6 +185,7 @@ class Recent:
         for thing_id in ids:
             self._late.add(thing_id)
             self._late.add(-thing_id)
+            self._late.add(GONE)
         self._touched.update(dict.fromkeys(self._late, self.last + 1))
 
     def _drop(self) -> None:
@@ -202,7 +207,7 @@ class Recent:
         if not self.first - 1 <= change <= self.last:
             return None
         touched = self._touched
-        next_id = self._next_id_at(change)
+        next_id = self.next_id_at(change)
         for key in keys:
             at = touched.get(key)
             if at is not None and at > change:
@@ -214,7 +219,8 @@ class Recent:
                 if self._scopes.get(key[1], 0) > change:
                     return True
             elif key[0] == EXTENT:
-                if touched.get((BORN, key[1]), 0) > change:  # of which types the new things are is not kept
+                # Of which types the things are that came, and that went, is not kept.
+                if touched.get((BORN, key[1]), 0) > change or touched.get(GONE, 0) > change:
                     return True
             elif key == ANYTHING and self.last > change:
                 return True
@@ -233,6 +239,7 @@ class Recent:
         """The id counter after the last change."""
         return self._changes[-1][3] if self._changes else self._next_id
 
-    def _next_id_at(self, change: int) -> int:
+    def next_id_at(self, change: int) -> int:
+        """The id counter after a change that is kept, or the last one before those."""
         place = change - self.first
         return self._next_id if place < 0 else self._changes[place][3]

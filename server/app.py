@@ -234,7 +234,7 @@ class App:
         def on_failure(error: Exception) -> None:
             loop.call_soon_threadsafe(self._fail, error)
 
-        self._committer = Committer(store, on_loop(loop, outbox), on_failure, retention=Retention())
+        self._committer = Committer(store, on_loop(loop, outbox), on_failure, retention=_retention(self._config))
         config = self._config
         history = RoomHistory(
             outbox.say,
@@ -243,7 +243,7 @@ class App:
             size=config.room_history_bytes,
         )
         hub = Hub(self._engine, outbox.say, config.max_deep_things, history)
-        requests = Requests(self._engine, hub)
+        requests = Requests(self._engine, hub, store)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
         live = Live(self._engine, outbox.say, seconds=LIVE_TIME)
         core.live = LiveRounds(live, outbox, loop)
@@ -341,6 +341,7 @@ class App:
         for connection in core.connections:
             connection.abort()
         core.authenticator.close()
+        core.readers.shutdown(wait=False, cancel_futures=True)
         if self._failure is None and self._engine.last_change != self._checkpoint_change:
             await self._flush()
             if self._failure is None:
@@ -369,6 +370,11 @@ class App:
             self._committer.close()
         if self._store is not None:
             self._store.close()
+
+
+def _retention(config: Config) -> Retention:
+    """What the log keeps beside what the state lacks."""
+    return Retention(config.keep_changes or None, config.keep_time or None, config.keep_bytes or None)
 
 
 def _under_way(connection: Any) -> bool:

@@ -170,7 +170,14 @@ def _watch(session: Session, call: Call) -> None:
     given = _list(ids, "ids")
     options = {name: value for name, value in (("since", since), ("deep", deep)) if value is not None}
     if options:
-        _done(session, call, session.core.requests.watch_with(session, scope, {"ids": given, **options}), True)
+
+        def reply(outcome: Answer | EngineError) -> None:
+            if isinstance(outcome, EngineError):
+                _answer(session, call, outcome)
+            else:
+                _done(session, call, outcome, True)
+
+        session.answer(session.core.requests.watch_with(session, scope, {"ids": given, **options}), reply)
     else:
         _done(session, call, session.core.requests.watch(session, scope, given), False)
 

@@ -80,6 +80,11 @@ class Config:
     room_history_bytes: int = field(
         default=8 * _MIB, metadata=about("most bytes of such events of all rooms together", 0, 1 << 40)
     )
+    keep_changes: int = field(
+        default=0, metadata=about("changes that are kept for clients who come back; 0: no limit", 0, 1 << 40)
+    )
+    keep_time: float = field(default=0.0, metadata=about("how long they are kept, in seconds; 0: no limit", 0, 1e10))
+    keep_bytes: int = field(default=1 << 30, metadata=about("how many bytes of them are kept; 0: no limit", 0, 1 << 50))
     ping_interval: float = field(
         default=30.0, metadata=about("a connection that is silent this long is asked for a sign of life", 1, 86400)
     )

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from engine.counters import Durations
 from engine.errors import EngineError
+from watch import Resumption
 
 __all__ = [
     "Answer",
@@ -260,7 +261,7 @@ class Requests(Protocol):
 
     def watch(self, caller: Any, scope: str, ids: Sequence[Any]) -> Answer: ...
 
-    def watch_with(self, caller: Any, scope: str, options: Any) -> Answer:
+    def watch_with(self, caller: Any, scope: str, options: Any) -> Answer | Resumption:
         """`options` is a map with `ids`."""
         ...
 

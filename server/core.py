@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from engine.store import StoreError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Core"]
 
 log = logging.getLogger("livethings.server")
+
+READERS = 2
+"""Threads that read what clients missed."""
 
 ROUND = 1.0
 """Seconds between two looks at the connections."""
@@ -57,6 +61,8 @@ class Core:
         self.config = config
         self.loop = loop
         self.authenticator = Authenticator(engine, loop, lambda outcome: self.publish(outcome, None, None))
+        self.readers = ThreadPoolExecutor(READERS, "reader")
+        """For what reads the log."""
         self.live: LiveRounds | None = None
         self.slow: SlowReaders | None = None
         self.status = "READY"

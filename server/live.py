@@ -29,6 +29,11 @@ class LiveRounds:
         self._timer_at = 0.0
         self._waiting = False  # for the disk
 
+    @property
+    def due(self) -> bool:
+        """Whether a result may be another one than what was said of it."""
+        return bool(self.live.due)
+
     def subscribe(self, caller: Any, scope: str, asked: Any) -> dict[str, Any]:
         """`watch.Live.subscribe`."""
         return self.live.subscribe(caller, scope, asked)

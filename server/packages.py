@@ -256,9 +256,7 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
                 raise items[-1]
             if not items or len(items) != 2 or type(items[0]) is not str:
                 raise BadDataError("watch with options takes a scope and a map")
-            reply = core.requests.watch_with(session, items[0], items[1])
-            outbox.say(session, frame_of(package_id, DATA, pack(reply.value)))
-            core.follow_up(reply)
+            _serve_watch(session, package_id, items[0], items[1])
         elif kind == JOIN_WITH:
             reply = core.requests.join_with(session, *_scope_and_map(session, data))
             outbox.say(session, frame_of(package_id, DATA, pack(reply.value)))
@@ -306,6 +304,19 @@ def _scope_and_map(session: Session, data: bytes | bytearray) -> tuple[str, dict
     if not items or len(items) != 2 or type(items[0]) is not str or type(items[1]) is not dict:
         raise BadDataError("the request takes a scope and a map")
     return items[0], items[1]
+
+
+def _serve_watch(session: Session, package_id: int, scope: str, options: Any) -> None:
+    core = session.core
+
+    def reply(outcome: Answer | EngineError) -> None:
+        if isinstance(outcome, EngineError):
+            core.outbox.say(session, session.package(package_id, ERROR, _error(outcome)))
+        else:
+            core.outbox.say(session, session.package(package_id, DATA, pack(outcome.value)))
+            core.follow_up(outcome)
+
+    session.answer(core.requests.watch_with(session, scope, options), reply)
 
 
 def _serve_live(session: Session, package_id: int, kind: int, items: list[Any] | None) -> None:

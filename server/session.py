@@ -15,12 +15,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine.errors import AuthError, BadDataError, EngineError, InternalError
-from server.connection import DISK, LOGIN, MODULES, TURN, Connection, log
+from server.connection import DISK, LOGIN, MISSED, MODULES, TURN, Connection, log
+from watch import Resumption
 
 if TYPE_CHECKING:
     from engine.login import HashFirst
     from server.authenticator import Credentials
-    from server.contracts import Form, Outcome
+    from server.contracts import Answer, Form, Outcome
     from server.core import Core
 
 __all__ = ["NO_HASHES", "PackageFrame", "Session", "Speak", "internal_error", "log_in_first", "untraced"]
@@ -146,6 +147,29 @@ class Session(Connection):
 
         self.block(MODULES)
         self.core.follow(outcome, last, here)
+
+    def answer(self, answer: Answer | Resumption, reply: Callable[[Answer | EngineError], None]) -> None:
+        """Reply to a request, at once or when what it takes is read; the requests behind it wait until then."""
+        if not isinstance(answer, Resumption):
+            reply(answer)
+            return
+        outcome: Answer | EngineError
+        try:
+            work = None if self.closed else answer.proceed()
+            if work is not None:
+                reading = self.core.loop.run_in_executor(self.core.readers, work)
+                self.block(MISSED)
+                reading.add_done_callback(lambda done: None if done.cancelled() else self.answer(answer, reply))
+                return
+            outcome = answer.answer()
+        except EngineError as error:
+            outcome = error
+        except Exception:
+            outcome = internal_error()
+        if not self.closed:
+            reply(outcome)
+        if self.blocked & MISSED:
+            self.unblock(MISSED)
 
     # --- login ------------------------------------------------------------------------------------------------------
 

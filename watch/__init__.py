@@ -9,7 +9,7 @@ from watch.history import RoomHistory
 from watch.hub import Hub
 from watch.lag import Lag, SlowReaders
 from watch.live import Live
-from watch.requests import Requests
+from watch.requests import Requests, Resumption
 
 __all__ = [
     "Audience",
@@ -19,6 +19,7 @@ __all__ = [
     "Lag",
     "Live",
     "Requests",
+    "Resumption",
     "RoomHistory",
     "Say",
     "SlowReaders",

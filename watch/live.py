@@ -18,7 +18,7 @@ from engine.encoding import log_packer, wire
 from engine.engine import failed
 from engine.errors import BadDataError, EngineError, OperationError, RequestTimeout
 from engine.live import Key, LiveQuery, touched_by, types_born
-from engine.recent import DEFINITIONS
+from engine.recent import DEFINITIONS, SERVER
 from watch.audience import Channel, Say, Subscriber
 from watch.events import LIVE_END, LIVE_UPDATE
 from watch.patch import difference
@@ -148,9 +148,19 @@ class Live:
         shared.channel.add(subscriber, None)
         self._of.setdefault(subscriber, set()).add(shared.id)
         reply = {"subscription": shared.id, "change": self.engine.last_change}
-        if since is not None and shared.since <= since <= self.engine.last_change:
+        if since is not None and self._known_since(shared, since):
             return reply | {"resumed": True}
         return reply | {"value": shared.value}
+
+    def _known_since(self, shared: _Shared, since: int) -> bool:
+        """Is the result the same as it was at that change?"""
+        if shared.since <= since <= self.engine.last_change:
+            return True
+        keys = {*shared.keys, SERVER}  # rights and settings, too
+        if shared in self.due or self.engine.recent.changed_since(keys, since) is not False:
+            return False
+        shared.since = since
+        return True
 
     def unsubscribe(self, caller: Caller, numbers: Any) -> None:
         """End subscriptions, by their ids; those that there are none of are left out."""

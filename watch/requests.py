@@ -16,14 +16,16 @@ from engine.users import JOIN, name_allowed, require
 from engine.values.incoming import incoming
 from watch.audience import Subscriber
 from watch.deep import MAX_DEEP
-from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_INIT, not_watchable
+from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_DELETE, WATCH_INIT, not_watchable
 from watch.hub import Hub
+from watch.resume import MAX_MISSED_BYTES, Missed
 
 if TYPE_CHECKING:
     from engine.context import Caller
     from engine.engine import Engine
+    from engine.store.interface import Store
 
-__all__ = ["Answer", "Requests"]
+__all__ = ["Answer", "Requests", "Resumption"]
 
 
 class Answer:
@@ -41,12 +43,27 @@ class Answer:
             self._events()
 
 
-class Requests:
-    """Answers the requests of subscribers. Raises an EngineError when nothing was done."""
+class Resumption:
+    """A request whose answer may take time: when `proceed` gives something, that is to be done in another thread before
+    it is called again; when it gives None, `answer` is due in the same turn, which may raise an EngineError."""
 
-    def __init__(self, engine: Engine, hub: Hub) -> None:
+    __slots__ = ("answer", "proceed")
+
+    def __init__(self, proceed: Callable[[], Callable[[], None] | None], answer: Callable[[], Answer]) -> None:
+        self.proceed = proceed
+        self.answer = answer
+
+
+class Requests:
+    """Answers the requests of subscribers. Raises an EngineError when nothing was done.
+
+    `store` is where changes are read that somebody missed and that are not recent.
+    """
+
+    def __init__(self, engine: Engine, hub: Hub, store: Store | None = None) -> None:
         self.engine = engine
         self.hub = hub
+        self.store = store
 
     # --- watching ----------------------------------------------------------------------------------------------------
 
@@ -64,9 +81,9 @@ class Requests:
 
         return Answer(None, events)
 
-    def watch_with(self, caller: Caller, scope: str, options: Any) -> Answer:
-        """Watch things of a collection with options, a map: the `ids`, and optional `deep`, how many steps from a thing
-        to one that it contains are watched too."""
+    def watch_with(self, caller: Caller, scope: str, options: Any) -> Answer | Resumption:
+        """Watch things of a collection with options, a map: the `ids`; optional `deep`, how many steps from a thing
+        to one that it contains are watched too; and optional `since`, the last change that is known of them."""
         where, subscriber = self._watchable(caller, scope), caller.subscriber
         if not isinstance(where, Collection):
             raise BadDataError("only things of collections can be watched with options")
@@ -88,12 +105,49 @@ class Requests:
             value["resumed"] = False
         if deep is not None:
             return Answer(value, self._watch_deep(subscriber, where, ids, deep))
+        if since is not None:
+            return self._resume(caller, scope, where, ids, since)
+        return self._begin(subscriber, where, ids, value)
 
+    def _begin(self, subscriber: Subscriber, where: Collection, ids: Sequence[int], value: dict[str, Any]) -> Answer:
         def events() -> None:
             for thing_id in reversed(ids):
                 self.watch_thing(subscriber, where, thing_id)
 
         return Answer(value, events)
+
+    def _resume(self, caller: Caller, scope: str, where: Collection, ids: Sequence[int], since: int) -> Resumption:
+        """Take up the watches of things that a subscriber knows as they were at a change."""
+        subscriber = caller.subscriber
+        form = subscriber.form
+        limit = min(MAX_MISSED_BYTES, getattr(subscriber, "max_outgoing", MAX_MISSED_BYTES) // 2)
+        missed = Missed(self.engine, self.store, where, ids, since, form, limit)
+
+        def answer() -> Answer:
+            now = self._watchable(caller, scope)
+            value = {"change": self.engine.last_change, "resumed": now is where and not missed.fresh}
+            if subscriber.form is not form:  # it has fallen behind meanwhile
+                value["resumed"] = False
+            if not value["resumed"]:
+                assert isinstance(now, Collection)
+                return self._begin(subscriber, now, ids, value)
+            return Answer(value, events)
+
+        def events() -> None:
+            for frame in missed.frames:
+                self.hub.say(subscriber, frame)
+            for thing_id in dict.fromkeys(reversed(ids)):
+                if where.find(thing_id) is None:
+                    if 0 < thing_id < missed.next_id and thing_id not in missed.gone:
+                        self.hub.say(subscriber, subscriber.form.event(WATCH_DELETE, {"#": thing_id}))
+                    elif thing_id not in missed.gone:
+                        self._warn(subscriber, where, thing_id)
+                elif thing_id < missed.next_id:
+                    self.hub.watch(subscriber, thing_id, where, JOIN)
+                else:  # it was not there at that change
+                    self.watch_thing(subscriber, where, thing_id)
+
+        return Resumption(missed.proceed, answer)
 
     def _watch_deep(
         self, subscriber: Subscriber, collection: Collection, ids: Sequence[int], depth: int

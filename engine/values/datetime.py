@@ -136,7 +136,13 @@ class Zone:
 
 
 _packed_zone = lru_cache(maxsize=1024)(Zone)
-leaf(Zone, 5, lambda zone: zone.name.encode(), lambda data, replay: data.decode())
+leaf(
+    Zone,
+    5,
+    lambda zone: zone.name.encode(),
+    lambda data, replay: data.decode(),
+    lambda data, home: _packed_zone(data.decode()),
+)
 
 
 @shows(Zone)

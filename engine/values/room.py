@@ -98,7 +98,11 @@ def _room(replay: Replay, room_id: int) -> Room:
     return room
 
 
-leaf(Room, 2, lambda room: room.id.to_bytes(8, "big"), _read)
+def _tell(data: bytes, home: Collection) -> str:
+    return f"room:{int.from_bytes(data, 'big') or 'nil'}"
+
+
+leaf(Room, 2, lambda room: room.id.to_bytes(8, "big"), _read, _tell)
 
 
 @packs(Room)

@@ -141,7 +141,13 @@ def _read(data: bytes, replay: Replay) -> Task:
     return _task_of(replay, replay.leaf_id(number))
 
 
-leaf(Task, 3, lambda task: task.id.to_bytes(8, "big"), _read)
+def _tell(data: bytes, home: Any) -> Task | str:
+    number = int.from_bytes(data, "big")
+    known: Task | None = home.tasks.get(number)
+    return known or (f"<task:{number} owner:nil run_at:nil status:nil>" if number else "task:nil")
+
+
+leaf(Task, 3, lambda task: task.id.to_bytes(8, "big"), _read, _tell)
 
 
 @packs(Task)

@@ -5,13 +5,13 @@ it takes the transport over from HTTP, and ends with it. So events are encoded o
 write a turn, and what waits for a slow reader is bounded.
 
 The promise: the id that a client has last seen names a change of which it has all events, and of all changes before.
-Tests: tests/http/test_streams.py.
+So who comes back with that id, as browsers do, gets what was missed and no more. Tests: tests/http/test_streams.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from email.utils import formatdate
 from typing import Any, cast
 from urllib.parse import parse_qsl
@@ -22,15 +22,16 @@ from starlette.types import Receive, Scope, Send
 
 from engine.errors import AuthError, BadDataError, EngineError, LookupFailed, NodeError
 from server import native
-from server.connection import CLOSED, HIGH_WATER
+from server.connection import CLOSED, HIGH_WATER, MISSED
 from server.contracts import Answer, Form, Tree
 from server.core import Core
 from server.forms import EVENT_METHODS, farewell
 from server.http.api import error_reply
 from server.http.declaration import Operation, Parameter, Reply, plain
 from server.http.login import CHALLENGE, credentials_of, login
-from server.jsonvalues import encode
+from server.jsonvalues import decode, encode
 from server.session import Session, internal_error
+from watch import Resumption
 from watch.deep import MAX_DEEP
 
 __all__ = ["EVENT_STREAM", "EventStream", "Streams"]
@@ -144,6 +145,23 @@ class EventStream(Session):
             self.out[:] = [b"".join(numbered(self.out))]
             super().flush()
 
+    def tell(self, answers: Sequence[Answer | Resumption]) -> None:
+        """Say what follows from what was asked for, one after the other."""
+        left = len(answers)
+
+        def told(outcome: Answer | EngineError) -> None:
+            nonlocal left
+            left -= 1
+            if isinstance(outcome, EngineError):
+                self.disconnect(outcome.message)
+                return
+            self.core.follow_up(outcome)
+            if not left:
+                self.mark()
+
+        for answer in answers:
+            self.answer(answer, told)
+
     def mark(self) -> None:
         """Tell up to which change the client has everything, once that is so."""
         self.core.outbox.say(self, Frame(b"", self.core.engine.last_change))
@@ -153,7 +171,9 @@ class EventStream(Session):
         if not self.closed:
             self.out.append(Frame(b": still there\n"))
             self.core.outbox.touch(self)
-            self.mark()
+            due = self.core.live is not None and self.core.live.due
+            if not due and not self.blocked & MISSED:
+                self.mark()
 
     def goodbye(self, reason: str, code: int, told: bool = False) -> bytes:
         return b"" if told else farewell(self.form, reason) + b"\n"
@@ -210,9 +230,7 @@ class Streams:
             core.lost(stream)
             return _HandedOver()
         stream.begin(transport)
-        for answer in answers:
-            core.follow_up(answer)
-        stream.mark()
+        stream.tell(answers)
         return _HandedOver()
 
     def operation(self) -> Operation:
@@ -226,7 +244,7 @@ class Streams:
             {
                 200: Reply(
                     "Events: their name is that of the protocol's event, their data its body in JSON, and their id "
-                    "that of the last change of which all has been told",
+                    "that of the last change of which all has been told; who comes back with it gets what was missed",
                     {"text/event-stream": {"type": "string"}},
                 ),
                 400: Reply("A message and (-53): the parameters can't be understood"),
@@ -236,15 +254,15 @@ class Streams:
                 422: Reply("A message and (-60): the scope has not the form of one"),
                 503: Reply("A message and (-51): there are too many connections"),
             },
-            "Without `thing` and `room` there is nothing to stream. A stream ends when the server stops, or when its "
-            "reader is too slow.",
+            "A stream has things and rooms of a collection, or one live query. It ends when the server stops, or when "
+            "its reader is too slow.",
             _PARAMETERS,
             login=True,
         )
 
 
 _PARAMETERS = (
-    Parameter("scope", "The collection", {"type": "string"}, required=True, example="//stuff"),
+    Parameter("scope", "The collection, or the scope of a query", {"type": "string"}, required=True, example="//stuff"),
     Parameter(
         "thing",
         "Ids of things to watch; may be repeated",
@@ -256,9 +274,17 @@ _PARAMETERS = (
         {"type": "integer", "minimum": 0, "maximum": MAX_DEEP},
     ),
     Parameter("room", "Ids or names of rooms to join; may be repeated", {"type": "array", "items": {"type": "string"}}),
+    Parameter("code", "A query whose result is to be kept up to date", {"type": "string"}),
+    Parameter("vars", "Its variables: a JSON object", {"type": "string"}),
+    Parameter("procedure", "A procedure in the place of a query", {"type": "string"}),
+    Parameter("args", "Its arguments: a JSON array or object", {"type": "string"}),
+    Parameter("interval", "The fewest seconds between two updates of a result", {"type": "number", "minimum": 0}),
+    Parameter("since", "As Last-Event-ID, for who can't set a header", {"type": "integer", "minimum": 0}),
     Parameter("token", "A token, for who can't set a header, as browsers can't here", {"type": "string"}),
     Parameter("Last-Event-ID", "The last id that came", {"type": "string"}, "header"),
 )
+
+_LIVE = ("code", "vars", "procedure", "args", "interval")
 
 _NAMES = frozenset(parameter.name for parameter in _PARAMETERS if parameter.where == "query")
 
@@ -281,46 +307,83 @@ class _Asked:
             if name not in _NAMES:
                 raise BadDataError(f"there is no parameter {name[:80]!r}; there are {', '.join(sorted(_NAMES))}")
             values[name].append(value)
-        if len(values["scope"]) != 1 or len(values["token"]) > 1 or len(values["deep"]) > 1:
-            raise BadDataError("a stream has one scope, and at most one token and one depth")
-        if not values["thing"] and not values["room"]:
-            raise BadDataError("a stream needs a thing to watch or a room to join")
+        if len(values["scope"]) != 1 or any(len(values[name]) > 1 for name in _NAMES - {"thing", "room"}):
+            raise BadDataError("a stream has one scope, and each parameter but thing and room once at most")
+        self.live = _live({name: values[name][0] for name in _LIVE if values[name]})
+        if (self.live is not None) + bool(values["thing"] or values["room"]) != 1:
+            raise BadDataError("a stream needs a thing to watch or a room to join, or the code of one live query")
         self.scope = values["scope"][0]
         self.things = [_id(text) for text in values["thing"]]
-        self.deep = _depth(values["deep"][0]) if values["deep"] else None
+        self.deep = _number(values["deep"][0], "deep") if values["deep"] else None
         if self.deep is not None and not self.things:
             raise BadDataError("deep goes with a thing to watch")
         self.rooms: list[int | str] = [int(text) if _is_id(text) else text for text in values["room"]]
+        # A browser comes back with the address that it had, and the header: that one is the later. One that is none of
+        # our ids may come from another server in this one's place.
+        last = request.headers.get("last-event-id", "")
+        self.since = _number(values["since"][0], "since") if values["since"] else None
+        if _is_id(last):
+            self.since = int(last)
         self.credentials = credentials_of(request.headers.get("authorization", ""))
         if self.credentials is None and values["token"]:
             # In a query string a plus sign stands for a space, which no token has; tokens have plus signs.
             self.credentials = values["token"][0].replace(" ", "+")
 
-    def subscribe(self, stream: EventStream) -> list[Answer]:
+    def subscribe(self, stream: EventStream) -> list[Answer | Resumption]:
         """Subscribe to all of it, or raise an EngineError; what is to be said follows."""
-        requests, answers = stream.core.requests, []
+        requests = stream.core.requests
+        answers: list[Answer | Resumption] = []
+        if self.live is not None:
+            if stream.core.live is None:
+                raise BadDataError("this server has no live queries")
+            since = {} if self.since is None else {"since": self.since}
+            return [_First(stream, stream.core.live.subscribe(stream, self.scope, self.live | since))]
         if self.rooms:
             joined = requests.join(stream, self.scope, self.rooms)
             for asked, found in zip(self.rooms, cast("list[int | None]", joined.value), strict=True):
                 if found is None:
                     raise LookupFailed(f"there is no room {str(asked)[:80]} in {self.scope[:80]}")
             answers.append(joined)
-        if self.things and self.deep is None:
-            answers.append(requests.watch(stream, self.scope, self.things))
-        elif self.things:
-            options = {"ids": self.things, "deep": self.deep}
+        if self.things:
+            options = {"ids": self.things, "deep": self.deep, "since": self.since}
             answers.append(requests.watch_with(stream, self.scope, options))
         return answers
+
+
+class _First:
+    """The first result of a live query, which is an event on a stream."""
+
+    def __init__(self, stream: EventStream, reply: dict[str, Any]) -> None:
+        self.value = reply
+        self._stream = stream
+
+    def events(self) -> None:
+        if "value" in self.value:
+            stream = self._stream
+            stream.core.outbox.say(stream, stream.form.event(native.LIVE_UPDATE, self.value))
 
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-def _depth(text: str) -> int:
+def _number(text: str, name: str) -> int:
     if not _is_id(text):
-        raise BadDataError(f"deep is a number, not {text[:80]!r}")
+        raise BadDataError(f"{name} is a number, not {text[:80]!r}")
     return int(text)
+
+
+def _live(values: dict[str, str]) -> dict[str, Any] | None:
+    """What is asked of a live query, None for nothing."""
+    if not values:
+        return None
+    asked: dict[str, Any] = {}
+    for name, text in values.items():
+        try:
+            asked[name] = text if name in ("code", "procedure") else decode(text)
+        except ValueError as error:
+            raise BadDataError(f"{name} is no JSON: {error}") from None
+    return asked
 
 
 def _id(text: str) -> int:

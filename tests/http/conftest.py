@@ -18,9 +18,10 @@ from server.config import Config
 from server.core import Core
 from server.http.app import Http
 from server.listeners import Listeners
+from server.live import LiveRounds
 from server.outbox import Outbox
 from tests.server.fakes import free_ports
-from watch import Hub, Requests
+from watch import Hub, Live, Requests
 
 
 def pytest_asyncio_loop_factories(
@@ -129,7 +130,8 @@ async def _serve(**settings: Any) -> Server:
 
     committer = Committer(store, on_durable, lambda error: None)
     hub = Hub(engine, outbox.say)
-    core = Core(engine, committer, hub, Requests(engine, hub), outbox, config, loop)
+    core = Core(engine, committer, hub, Requests(engine, hub, store), outbox, config, loop)
+    core.live = LiveRounds(Live(engine, outbox.say), outbox, loop)
     http = await listeners.open_http(lambda: core.status)
     http.core = core
     await listeners.open(core)

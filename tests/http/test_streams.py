@@ -218,6 +218,85 @@ async def test_a_silent_stream_gives_signs_of_life(serve: Serve, monkeypatch: py
         assert await waiting is not None
 
 
+@pytest.mark.parametrize("header", [True, False])
+async def test_a_stream_goes_on_where_it_broke_off(server: Server, header: bool) -> None:
+    a, b = server.eval(".a = {}; .b = {}; .room = room(); .room.set_name('lobby'); [.a.id(), .b.id()]")
+    query = f"scope=//stuff&thing={a}&thing={b}&room=lobby"
+    async with stream(server, query) as events:
+        for _ in range(3):
+            await events.read()
+        server.eval(".a.x = 1; .b.x = 1; .a.y = 1")
+        for _ in range(3):
+            await events.read()
+    last = events.last_id
+    assert last == str(server.engine.last_change)
+    for n in range(2, 5):
+        server.eval(".a.x = n; .b.x = n", n=n)
+    server.eval(".del('b')")
+    more = {"headers": {"Last-Event-ID": last}} if header else {}
+    async with stream(server, query if header else f"{query}&since={last}", **more) as events:
+        assert (await events.read())[0] == "room.join"
+        for n in range(2, 5):
+            for thing in (a, b):
+                name, data = await events.read()
+                assert (name, data["#"], data["jobs"]) == ("watch.update", thing, [{"set": {"x": n}}])
+        assert await events.read() == ("watch.delete", {"#": b})
+        assert events.last_id == str(server.engine.last_change)
+        server.eval(".a.x = 'live'")
+        assert (await events.read())[1]["jobs"] == [{"set": {"x": "live"}}]
+
+
+@pytest.mark.parametrize("last", ["", "none", "-1", "999999", "9" * 30])
+async def test_a_stream_that_can_not_go_on_begins_anew(server: Server, last: str) -> None:
+    root = server.eval(".x = 1; .id()")
+    async with stream(server, f"scope=//stuff&thing={root}", headers={"Last-Event-ID": last}) as events:
+        assert (await events.read())[0] == "watch.init"
+
+
+async def test_what_was_missed_is_read_from_the_log(server: Server) -> None:
+    root = server.eval(".x = 0; .id()")
+    since = server.engine.last_change
+    for n in range(1, 400):
+        server.eval(".x = n", n=n)
+    await asyncio.to_thread(server.committer.flush)
+    server.engine.recent.reset(server.engine.last_change, server.engine.next_id)
+    async with stream(server, f"scope=//stuff&thing={root}&since={since}") as events:
+        for n in range(1, 400):
+            assert (await events.read())[1]["jobs"] == [{"set": {"x": n}}]
+        assert events.last_id == str(server.engine.last_change)
+
+
+async def test_a_live_query(server: Server) -> None:
+    server.eval(".list = range(40); .other = {}")
+    query = "scope=//stuff&code=.list.filter(|x|+x+%3E+low)&vars=%7B%22low%22:1%7D"
+    first = list(range(2, 40))
+    async with stream(server, query) as events:
+        name, data = await events.read()
+        assert (name, data["value"], data["change"]) == ("live.update", first, server.engine.last_change)
+        assert events.last_id == str(server.engine.last_change)
+        server.eval(".list.push('last'.len())")
+        name, data = await events.read()
+        assert (name, data["change"]) == ("live.update", server.engine.last_change)
+        assert data["patch"] == [{"op": "add", "path": "/38", "value": 4}]
+        assert events.last_id == str(server.engine.last_change)
+    last = {"Last-Event-ID": events.last_id}
+    server.eval(".other.n = 2")
+    async with stream(server, query, headers=last) as events:
+        server.eval(".list.push(5)")
+        assert (await events.read())[1]["patch"] == [{"op": "add", "path": "/39", "value": 5}]
+    async with stream(server, query, headers=last) as events:
+        assert (await events.read())[1]["value"] == [*first, 4, 5]
+        server.eval(".del('list')")
+        name, data = await events.read()
+        assert (name, data["error_code"]) == ("live.end", -54)
+
+
+async def test_a_live_procedure(server: Server) -> None:
+    server.eval("new_procedure('big', |low| .list.filter(|x| x > low)); .list = [1, 2, 3]")
+    async with stream(server, "scope=//stuff&procedure=big&args=%5B2%5D&interval=0.5") as events:
+        assert (await events.read())[1]["value"] == [3]
+
+
 FRAMES = st.lists(st.none() | st.integers(0, 5), max_size=12)
 
 
@@ -281,7 +360,11 @@ async def test_a_right_that_is_lost_ends_the_watch(server: Server) -> None:
         ("scope=//nowhere&thing=1", 404),
         ("scope=/t&thing=1", 404), ("scope=x&thing=1", 422), ("scope=//stuff&room=nowhere", 404),
         ("scope=//stuff&room=999", 404), ("scope=/t&room=x", 400), ("scope=//stuff&thing=" + "9" * 30, 400),
-        ("scope=//stuff" + "&thing=1" * 1001, 400),
+        ("scope=//stuff" + "&thing=1" * 1001, 400), ("scope=//stuff&thing=1&since=x", 400),
+        ("scope=//stuff&thing=1&code=1", 400), ("scope=//stuff&code=1&code=1", 400), ("scope=//stuff&vars=%7B%7D", 400),
+        ("scope=//stuff&code=1&vars=x", 400), ("scope=//stuff&code=1&vars=1", 400), ("scope=//stuff&code=.x=1", 422),
+        ("scope=//stuff&code=1%2B", 400), ("scope=//stuff&procedure=none", 404), ("scope=//none&code=1", 404),
+        ("scope=//stuff&code=1&procedure=p", 400), ("scope=//stuff&code=1&interval=x", 400),
     ],
 )  # fmt: skip
 async def test_requests_that_are_refused(server: Server, query: str, status: int) -> None:
