@@ -17,7 +17,6 @@ from tests.watch.living import patched
 __all__ = ["SCOPE", "Client", "Held", "Mirror", "known", "query"]
 
 SCOPE = "//stuff"
-JOIN_WITH = 54
 LEFT_OUT = 4
 """The code of the warning that events of rooms were left out."""
 
@@ -131,6 +130,8 @@ class Client:
         self.ended: dict[str, Any] = {}
         self.room: int | None = None  # the number of the last emission seen; -1: the next one is not known
         self.joined = False
+        self.history = False  # joined with it
+        self.emission = 0  # the number of the last emission, with history
         self.presence: dict[tuple[str, Any], dict[int, str]] = {}
         self.change = 0
         """The last change that it heard of, in part at least."""
@@ -170,6 +171,11 @@ class Client:
         assert self.send is not None
         self.send(self.wire.greeting)
         self.ask(Asked(native.AUTH, self.token, "auth", {"token": self.token}))
+
+    def query(self, code: str, then: Then | None = None, **conditions: Any) -> None:
+        """Ask for a query that is to be atomic, or that was decided on what is known at a change."""
+        body = [SCOPE, code, None, conditions]
+        self.ask(Asked(native.QUERY_WITH, body, "query", {"scope": SCOPE, "code": code, **conditions}), then)
 
     def watch(self, ids: list[int]) -> None:
         """Watch things."""
@@ -235,26 +241,35 @@ class Client:
 
         self.ask(asked, then)
 
-    def join(self, since: int | None = None) -> None:
-        """Join the room, and learn how far it is."""
+    def join(self, history: bool = False, since: int | None = None) -> None:
+        """Join the room, and learn how far it is; with history, or plainly."""
         joined = self.joined
 
-        def then(rooms: Any) -> None:
-            assert rooms is not None
-            self.joined = True
+        def then(reply: Any) -> None:
+            self.joined, self.history = True, self.history or history
+            if history:
+                self.emission = reply["number"] if since is None else since
+                if since is not None and not reply["resumed"]:
+                    self.room = -1
 
         def count(number: int) -> None:
-            if not joined:
+            if not joined and self.room is None:
                 self.room = number
 
-        self.ask(Asked(native.JOIN, [SCOPE, "room"], "join", {"scope": SCOPE, "rooms": ["room"]}), then)
+        given = {"since": since} if since is not None else {}
+        if history:
+            body = [SCOPE, {"rooms": ["room"], **given}]
+            params = {"scope": SCOPE, "rooms": ["room"], **(given or {"history": True})}
+            self.ask(Asked(native.JOIN_WITH, body, "join", params), then)
+        else:
+            self.ask(Asked(native.JOIN, [SCOPE, "room"], "join", {"scope": SCOPE, "rooms": ["room"]}), then)
         self.ask(query(".emitted"), count)
 
     def leave(self) -> None:
         """Leave the room."""
 
         def then(_: Any) -> None:
-            self.joined, self.room = False, None
+            self.joined, self.history, self.room = False, False, None
 
         self.ask(Asked(native.LEAVE, [SCOPE, "room"], "leave", {"scope": SCOPE, "rooms": ["room"]}), then)
 
@@ -286,10 +301,11 @@ class Client:
     def come_back(self, wire: str, how: str) -> None:
         """Log in on a new connection, and take up what there was (`resume`), ask for it anew (`again`) or forget it."""
         plain, deep, lives, presence = self.plain, self.deep, self.lives, list(self.presence)
-        mirrors, joined, since = self.mirrors, self.joined, max(self.change - 1, 0)
+        mirrors, since = self.mirrors, max(self.change - 1, 0)
+        joined, history, room, emission = self.joined, self.history, self.room, self.emission
         self.begin(wire)
         self.mirrors, self.plain, self.deep, self.lives, self.presence = {}, set(), {}, {}, {}
-        self.joined, self.room, self.refreshes = False, None, False
+        self.joined, self.history, self.room, self.refreshes = False, False, None, False
         self.log_in()
         if how == "forget":
             self.change = 0
@@ -306,7 +322,9 @@ class Client:
         for held in lives.values():
             self.subscribe(held.asked, held if resume else None)
         if joined:
-            self.join()
+            if resume and history:
+                self.room = room
+            self.join(history, emission if resume and history else None)
         for subject in presence:
             self.ask_presence(subject)
 
@@ -381,6 +399,10 @@ class Client:
     def _on_emit(self, data: dict[str, Any]) -> None:
         (number,) = data["args"]
         assert self.joined
+        assert ("number" in data) == self.history
+        if self.history:
+            assert data["number"] > self.emission
+            self.emission = data["number"]
         if self.room is not None:
             assert self.room in (-1, number - 1), ("emissions were missed or repeated", self.room, number)
             self.room = number

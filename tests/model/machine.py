@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from tests.model.wires import Asked
 __all__ = ["CLIENTS", "SETUP", "Machine", "sizes", "whos"]
 
 START = """
-.seq = 0; .emitted = 0; .room = room(); .room.set_name('room');
+.seq = 0; .n = 0; .emitted = 0; .room = room(); .room.set_name('room');
 new_procedure('fresh', || {seq: 0, l: [], s: set(), n: 0});
 .a = fresh(); .b = fresh(); .c = fresh();
 .a.l.push(fresh(), fresh()); .a.x = fresh(); .a.x.x = fresh(); .b.s.add(.a.x, fresh()); .c.x = .a;
@@ -149,6 +150,26 @@ class Machine(RuleBasedStateMachine):
             if client := self.connected(who):
                 client.ask(query(code + "; nil"))
 
+    @rule(who=whos, code=codes, fails=st.booleans())
+    def changes_at_once(self, who: int, code: str, fails: bool) -> None:
+        """An atomic query; of one that fails nothing is ever seen."""
+        if client := self.connected(who):
+            client.query("t = .a; t.n = 99; " + code + ("; raise('stop')" if fails else "; .a.n = 1; nil"), atomic=True)
+
+    @rule(who=whos, which=places)
+    def changes_what_it_knows(self, who: int, which: int) -> None:
+        """A query that was decided on what the client knows of a thing is done then only."""
+        client = self.connected(who)
+        if client is not None and client.mirrors:
+            thing_id = sorted(client.mirrors)[which % len(client.mirrors)]
+            expected = client.mirrors[thing_id].properties["seq"] + 1
+            client.query(
+                f"t = thing({thing_id}); t.seq += 1; t.seq;",
+                partial(must_be, expected),
+                decided_at=max(client.change - 1, 0),
+                things=[thing_id],
+            )
+
     @rule(who=whos, paths=st.lists(paths, min_size=1, max_size=6))
     def counts(self, who: int, paths: list[str]) -> None:
         """Small changes, in requests of their own."""
@@ -188,11 +209,11 @@ class Machine(RuleBasedStateMachine):
         if client is not None and client.lives:
             client.unsubscribe(list(client.lives)[which % len(client.lives)])
 
-    @rule(who=whos, joins=st.booleans())
-    def joins_or_leaves(self, who: int, joins: bool) -> None:
+    @rule(who=whos, history=st.booleans())
+    def joins_or_leaves(self, who: int, history: bool) -> None:
         client = self.connected(who)
         if client is not None and not client.waiting:
-            client.join() if joins else client.leave()
+            client.leave() if client.joined else client.join(history)
 
     @rule(who=whos, which=places, room=st.booleans())
     def asks_for_presence(self, who: int, which: int, room: bool) -> None:
@@ -270,6 +291,7 @@ class Machine(RuleBasedStateMachine):
         for client in connected:
             for thing_id, mirror in client.mirrors.items():
                 assert mirror.properties == auditor.mirrors[thing_id].properties, thing_id
+                assert mirror.properties["n"] != 99
         self.lowest = max([self.lowest, auditor.change, *(client.change for client in self.clients)])
 
     def check_lives(self, auditor: Client, client: Client) -> None:
@@ -285,6 +307,11 @@ class Machine(RuleBasedStateMachine):
         """It has heard the last that was said."""
         if client.joined and client.room not in (None, -1):
             assert client.room == self.answer(auditor, query(".emitted"))
+
+
+def must_be(expected: int, number: int) -> None:
+    """A thing was changed as often as was known."""
+    assert number == expected, (number, expected)
 
 
 def ids_in(tree: Any) -> set[int]:

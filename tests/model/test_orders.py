@@ -3,6 +3,7 @@ turn, commit and byte is a step of its own: so that rare orders are found."""
 
 from __future__ import annotations
 
+import gc
 import os
 from copy import deepcopy
 from functools import cache, partial
@@ -41,6 +42,8 @@ def prepared() -> tuple[MemoryStore, list[str]]:
 class Orders(Machine):
     """Bytes, commits and turns of the loop happen one by one."""
 
+    runs = 0
+
     def __init__(self) -> None:
         super().__init__()
         self.lines: dict[Client, Transport] = {}
@@ -50,6 +53,9 @@ class Orders(Machine):
 
     def open_world(self) -> list[str]:
         store, tokens = prepared()
+        Orders.runs += 1
+        if not Orders.runs % 20:
+            gc.collect()  # engines hold themselves, and the engine turns collection off
         self.house = House(deepcopy(store))
         return tokens
 
