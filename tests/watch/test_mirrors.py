@@ -129,7 +129,8 @@ class Connection:
         for kind, data in events:
             if kind == WATCH_INIT:
                 mirror = self.mirrors.get(data["thing"]["#"])
-                assert mirror is None or mirror.number <= data["event"]
+                # A first state in the middle of a change names the change before, of which more can be known already.
+                assert mirror is None or mirror.number <= data["event"] + 1
                 self.mirrors[data["thing"]["#"]] = self.mirror(data)
             elif kind == WATCH_UPDATE:
                 self.mirrors[data["#"]].update(data)
