@@ -92,6 +92,7 @@ async def test_things_are_loaded_as_far_as_classes_reach(db: Database, music_id:
         assert a.author is music.authors["iris"] and a.author.songs == {a}
         assert b.author is None and music.first is None and music.at is None
         assert list(music.authors) == ["iris"] and len(music.authors) == 1 and "x" not in music.authors
+        assert music.authors.get("iris") is a.author and music.authors.get("x") is None
         assert music.properties["songs"] == [Ref(a.id), Ref(b.id)]
         assert repr(a) == f"<Song #{a.id} title='a', likes=1, tags=['x']>"
 

@@ -6,7 +6,7 @@ import inspect
 import logging
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
 from livethings.model.shapes import ListShape, Misfit, SetShape, Shape, plain, shape_of
 
@@ -22,6 +22,7 @@ log = logging.getLogger("livethings.model")
 _OWN = frozenset(("_mirror", "_raw", "_misfits", "_loaded", "_gone", "_listeners", "_entries"))
 
 V = TypeVar("V")
+D = TypeVar("D")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MISSING: Any = object()
@@ -380,6 +381,16 @@ class ThingMap(Thing, Generic[V]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._values()
+
+    @overload
+    def get(self, name: str, /) -> V | None: ...
+
+    @overload
+    def get(self, name: str, default: V | D, /) -> V | D: ...
+
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """The value of this name, or the default when there is none."""
+        return self._values().get(name, default)
 
     def keys(self) -> typing.KeysView[str]:
         """The names."""
