@@ -201,7 +201,7 @@ class Client:
         for thing_id in ids if deep is None else list(self.known):
             if thing_id in self.known and thing_id not in self.mirrors:
                 mirror = self.mirrors[thing_id] = self.known[thing_id]
-                mirror.again = mirror.jobs
+                mirror.again = mirror.jobs if mirror.change >= self.replayed else 0
 
     def unwatch(self, ids: list[int]) -> None:
         """Watch them no more."""

@@ -185,7 +185,7 @@ class House:
         outbox = self.outbox = Outbox(loop.call_soon, engine.last_change)
         hub = self.hub = Hub(engine, outbox.say)
         core = self.core = Core(
-            engine, cast(Any, self.committer), hub, Requests(engine, hub), outbox, Config(), cast(Any, loop)
+            engine, cast(Any, self.committer), hub, Requests(engine, hub, self.store), outbox, Config(), cast(Any, loop)
         )
         live = self.live = Live(engine, outbox.say, clock=loop.time)
         core.live = LiveRounds(live, outbox, cast(Any, loop))

@@ -18,6 +18,7 @@ START = """
 new_procedure('fresh', || {seq: 0, l: [], s: set(), n: 0});
 .a = fresh(); .b = fresh(); .c = fresh();
 .a.l.push(fresh(), fresh()); .a.x = fresh(); .a.x.x = fresh(); .b.s.add(.a.x, fresh()); .c.x = .a;
+new_procedure('big', || range(300).map(|_| '0123456789').join(''));
 new_procedure('sum', |t| t.l.reduce(|sum, one| sum + one.seq, t.seq));
 nil;
 """
@@ -35,7 +36,6 @@ LIVE = [
     "sum(.a)", ".c.n", ".emitted", "try(.a.l[0].seq)", ".b.s.len()", "try(.b.s.filter(|t| t.n > 1))", ".b.s",
     "run('sum', .b)", "try(.c.x.x)", "[.a.n, .b.n, .c.n]", ".a.l.sort(|x, y| y.n - x.n).map(|t| t.n)",
 ]  # fmt: skip
-FILLER = "'" + "x" * 3000 + "'"
 
 paths = st.sampled_from(PATHS)
 lines = st.one_of(
@@ -46,7 +46,7 @@ lines = st.one_of(
     st.builds("t.s.add({})".format, st.one_of(paths, st.just("fresh()"))),
     st.builds("t.s.remove({})".format, st.one_of(paths, st.just("t.s.one()"))),
     st.sampled_from(["t.del('x')", "t.l.pop()", "t.s.clear()", "t.l = []", "t.x = nil", "t.emit('said', 1)"]),
-    st.builds("t.big = {}".format, st.just(FILLER)),
+    st.just("t.big = big()"),
 )
 statements = st.builds("{{ t = {}; t.seq += 1; try({{ {}; }}); }}".format, paths, lines)
 emissions = st.just("{ .seq += 1; .emitted += 1; .room.emit('said', .emitted); }")
@@ -97,7 +97,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(
         kinds=st.lists(wires, min_size=CLIENTS, max_size=CLIENTS),
-        followed=st.lists(st.tuples(whos, st.sampled_from([*range(4), *LIVE])), max_size=6),
+        followed=st.lists(st.tuples(whos, st.sampled_from([*[0] * 8, 0, 1, 2, 3, *LIVE])), max_size=6),
     )
     def begin(self, kinds: list[str], followed: list[tuple[int, Any]]) -> None:
         """Start, each client following a few things: to a depth, or as live queries."""
@@ -113,7 +113,7 @@ class Machine(RuleBasedStateMachine):
         for who, what in followed:
             client = self.clients[who]
             if type(what) is int:
-                client.watch_with(self.ids[1 : what + 2], what or None)
+                client.watch_with(self.ids[what : 7 - what], what or None)
             elif not any(what in str(asked.body) for asked, _ in client.waiting.values()):
                 client.subscribe({"code": what})
         self.check()
@@ -242,6 +242,15 @@ class Machine(RuleBasedStateMachine):
         if client.send is None:
             self.plug(client, wire)
             client.come_back(wire, how)
+
+    @precondition(lambda self: self.running)
+    @rule(who=whos, by=whos, asked=st.lists(codes, max_size=4), wire=wires, how=st.sampled_from(["again", "resume"]))
+    def misses(self, who: int, by: int, asked: list[str], wire: str, how: str) -> None:
+        """A client is gone while others change things."""
+        self.loses_connection(who)
+        for code in asked:
+            self.changes([(by, code)])
+        self.comes_back(who, wire, how)
 
     # --- checking ----------------------------------------------------------------------------------------------------
 
