@@ -12,7 +12,7 @@ another type; and a pair or triple that begins with one of the words below. Test
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -226,13 +226,11 @@ class Recent:
                 return True
         return False
 
-    def after(self, change: int) -> Iterator[RecentChange]:
-        """The changes after one, which must be kept: `change >= first - 1`. To be used up before the next change."""
-        return islice(self._changes, change + 1 - self.first, None)
-
-    def size_after(self, change: int) -> int:
-        """Bytes of the packed changes after one, which must be kept."""
-        return sum(len(packed) for _, _, _, _, packed, _ in self.after(change))
+    def after(self, change: int) -> list[RecentChange]:
+        """The changes after one: `first - 1 <= change <= last`."""
+        latest = list(islice(reversed(self._changes), self.last - change))  # most who ask were not away for long
+        latest.reverse()
+        return latest
 
     @property
     def _counter(self) -> int:

@@ -41,7 +41,11 @@ MAX_MISSED_CHANGES: Final = 500_000
 """Changes, of whatever, that are read; who missed more starts anew."""
 
 AT_ONCE: Final = 200
-"""Changes whose events are made in one turn of the loop."""
+AT_ONCE_BYTES: Final = 256 << 10
+"""Changes, and bytes of their records, whose events are made in one turn of the loop."""
+
+BREATH: Final = 64
+"""Changes after which a thread that reads lets the loop's thread in."""
 
 PAUSE: Final = 0.01
 """Seconds after which to look again for what is neither recent nor on disk yet."""
@@ -129,7 +133,7 @@ class Missed:
                 for change_id, scope, _, _, packed, keys in recent.after(self._position)
                 if scope == self._collection.id and not self._keys.isdisjoint(keys)
             ]
-            if len(found) > AT_ONCE:
+            if len(found) > AT_ONCE or sum(len(packed) for _, packed in found) > AT_ONCE_BYTES:
                 return partial(self._safely, partial(self._take, found, recent.last))
             self._take(found, recent.last)
             if self._encode(len(self._events)):
@@ -166,6 +170,8 @@ class Missed:
         """Make events of changes, the last one that there is up to `until`."""
         watched, head = self._watched, self._head
         for change_id, packed in changes:
+            if not change_id % BREATH:
+                time.sleep(0)
             if change_id <= self._position:
                 self.next_id = log_unpack(packed)[3]
                 continue
