@@ -50,7 +50,7 @@ class BackupRunner:
             try:
                 await self._loop.run_in_executor(None, write_archive, self._store, Path(path))
             except Exception as failure:  # whatever it is, the schedule goes on and tells
-                error = str(failure) or type(failure).__name__
+                error = _said(failure)
                 log.error("the backup %s failed: %s", path, error)
             else:
                 log.info("backup written to %s", path)
@@ -59,6 +59,13 @@ class BackupRunner:
                 self._publish(self._engine.note_for_node({"backup": backup.fields()}))
             for file in surplus:
                 await self._loop.run_in_executor(None, _delete, file)
+
+
+def _said(failure: Exception) -> str:
+    """What went wrong, in a line."""
+    if isinstance(failure, OSError) and failure.strerror and failure.filename:
+        return f"{failure.filename}: {failure.strerror}"
+    return str(failure) or type(failure).__name__
 
 
 def _delete(path: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from server.config import ConfigError, load, option_help
 from shell import archives, prompt, query, status, watch
-from shell.connecting import FAILED, INTERRUPTED
+from shell.connecting import FAILED, INTERRUPTED, USAGE
 
 __all__ = ["main"]
 
@@ -43,9 +43,14 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="livethings", description="A realtime server for live things.")
+    parser = argparse.ArgumentParser(
+        prog="livethings",
+        description="A realtime server for live things.",
+        epilog="`livethings COMMAND --help` says more of each. To begin: `livethings serve`, and `livethings shell` in "
+        "another terminal.",
+    )
     parser.add_argument("-v", "--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser(
         "serve",
         help="run a server",
@@ -87,7 +92,12 @@ def _functions(name: str | None) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     try:
-        return _run(_parser().parse_args(arguments))
+        parser = _parser()
+        parsed = parser.parse_args(arguments)
+        if parsed.command is None:
+            parser.print_help(sys.stderr)
+            return USAGE
+        return _run(parsed)
     except BrokenPipeError:
         # Who read our output has enough. Nothing more may be flushed to it when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

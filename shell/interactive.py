@@ -12,12 +12,13 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from livethings import LivethingsError, Notice, ServerError, Unrouted
+from livethings import DeepWatch, LivethingsError, Notice, ServerError, Unrouted
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 
+from engine.limits import MAX_DEEP
 from shell.completion import COMMANDS, LiveNames, ShellCompleter
 from shell.connecting import OK
 from shell.highlighting import QueryLexer
@@ -37,6 +38,7 @@ A query runs when Enter is pressed and it is complete; Alt-Enter begins a new li
     @SCOPE           go to another scope: @//stuff, @thingsdb (@t), @node (@n); //stuff alone does too
     @SCOPE QUERY     run one query there
     watch [WHAT]     print what happens to things: ids, or code that gives things or ids; by default the root
+    watch deep N …   the same, with what they contain, so many steps down
     unwatch [ID…]    stop that, for some or for all
     exit             leave, as Ctrl-D does
 Ctrl-C clears the line, or stops waiting for a result."""
@@ -46,6 +48,7 @@ RED, DIM = "31", "2"
 
 _COMMAND = re.compile(rf"({'|'.join((*COMMANDS, 'quit'))}|\?)(?:\s+(?![=(])(.*))?", re.DOTALL)
 _SCOPE = re.compile(r"@\s*([^\s;]+)(?:\s+(.+))?", re.DOTALL)
+_DEEP = re.compile(r"deep\s+([0-9]{1,9})(?:\s+|\Z)")
 _COLLECTION = re.compile(r"//[A-Za-z_][0-9A-Za-z_]*")
 
 
@@ -173,7 +176,13 @@ class Shell:
     # --- watching ----------------------------------------------------------------------------------------------------
 
     async def _watch(self, what: str) -> None:
-        """Watch things that are named by their ids or by code."""
+        """Watch things that are named by their ids or by code, alone or with what they contain."""
+        deep = 0
+        if match := _DEEP.match(what):
+            deep, what = int(match[1]), what[match.end() :]
+            if deep > MAX_DEEP:
+                self._say(f"deep is a number of steps from 0 to {MAX_DEEP}", RED)
+                return
         words = what.replace(",", " ").split()
         if all(word.isdigit() for word in words):
             ids = [int(word) for word in words]
@@ -182,7 +191,7 @@ class Shell:
             if not ids:
                 self._say("That gives no things with an id, so there is nothing to watch.", RED)
                 return
-        watch = self._database.watch(self._scope, *ids)
+        watch = self._database.watch(self._scope, *ids, deep=deep)
         await watch.start()
         self._watches[watch] = asyncio.create_task(self._print_events(watch))
 
@@ -204,9 +213,10 @@ class Shell:
         if watched := ids.difference(*(watch.ids for watch in self._watches)):
             self._say(f"Not watched: {', '.join(map(str, sorted(watched)))}", RED)
         for watch in list(self._watches):
-            if ids:
-                watch.discard([thing_id for thing_id in watch.ids if thing_id in ids])
-            if not ids or not watch.ids:
+            mine = [thing_id for thing_id in watch.ids if thing_id in ids]
+            if mine and not isinstance(watch, DeepWatch):
+                watch.discard(mine)
+            if not ids or not watch.ids or (mine and isinstance(watch, DeepWatch)):
                 await watch.close()
 
     # --- what comes by itself ----------------------------------------------------------------------------------------

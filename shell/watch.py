@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from engine.limits import MAX_DEEP
 from shell.connecting import OK, add_options, connected
 from shell.output import as_json, coloured, is_terminal
 
@@ -27,7 +28,16 @@ def add(parser: ArgumentParser) -> None:
     )
     parser.add_argument("scope", metavar="SCOPE", help="the collection, such as //stuff")
     parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="ids of things (default: the collection's root)")
+    parser.add_argument(
+        "--deep", type=_depth, default=0, metavar="N", help="watch what they contain too, so many steps down"
+    )
     add_options(parser)
+
+
+def _depth(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_DEEP:
+        raise ArgumentTypeError(f"it is a number from 0 to {MAX_DEEP}")
+    return int(text)
 
 
 def run(parsed: Namespace) -> int:
@@ -38,7 +48,7 @@ def run(parsed: Namespace) -> int:
 
     async def work(database: Database) -> int:
         try:
-            async for event in database.watch(parsed.scope, *parsed.ids):
+            async for event in database.watch(parsed.scope, *parsed.ids, deep=parsed.deep):
                 text = as_json(event_tree(event))
                 print(coloured(text) if colours else text, flush=True)
         except asyncio.CancelledError:

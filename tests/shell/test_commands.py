@@ -84,6 +84,26 @@ def test_watching(number: int, watch: Any, shared_server: Server) -> None:
     assert watching.end(number) == (0, "", "")
 
 
+def test_watching_deep(watch: Any, shared_server: Server) -> None:
+    top, low = change(shared_server, ".deep = {one: {two: {}}}; [.deep.id(), .deep.one.two.id()];")
+    watching = watch(shared_server, "//stuff", top, "--deep", 2)
+    assert low in {watching.event()["id"] for _ in range(3)}
+    change(shared_server, ".deep.one.two.x = 1;")
+    update = watching.event()
+    assert (update["event"], update["id"], update["jobs"]) == ("update", low, [{"set": {"x": 1}}])
+    change(shared_server, ".deep.del('one'); nil;")
+    assert {watching.event()["event"] for _ in range(3)} <= {"update", "stop", "delete"}
+    assert watching.end(signal.SIGINT) == (0, "", "")
+    done = livethings(shared_server, "watch", "//stuff", "--deep", "128")
+    assert done.returncode == 2 and "from 0 to 127" in done.stderr
+
+
+def test_no_command_gets_help() -> None:
+    done = livethings(None)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "livethings serve" in done.stderr
+
+
 def test_watching_the_root_until_nobody_reads(watch: Any, shared_server: Server) -> None:
     watching = watch(shared_server, "//stuff")
     assert watching.event()["event"] == "init"

@@ -157,6 +157,18 @@ def test_watching(prompt: Any, shared_server: Server) -> None:
     assert '{"set":{"a":"unseen"}}' not in shown.text
 
 
+def test_watching_deep(prompt: Any, shared_server: Server) -> None:
+    top = livethings(shared_server, "query", ".top = {low: {a: 1}}; .top.id();").stdout.strip()
+    shown = prompt()
+    enter(shown, f"watch deep 1 {top}", '"a":1')
+    enter(shown, ".top.low.a = 'seen';", '{"set":{"a":"seen"}}')
+    enter(shown, f"unwatch {top}")
+    enter(shown, ".top.low.a = 'unseen';", '"unseen"')
+    enter(shown, "watch deep 1 .top", '"a":"unseen"')
+    assert '{"set":{"a":"unseen"}}' not in shown.text
+    enter(shown, "watch deep 128", "from 0 to 127")
+
+
 def test_help(prompt: Any) -> None:
     shown = prompt()
     enter(shown, "help", "unwatch [ID…]")
