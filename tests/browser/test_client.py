@@ -1,0 +1,136 @@
+"""The browser client against the real server, in a page: nothing is missed or repeated, whatever happens between."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from tests.server.fakes import free_ports
+
+from .conftest import Server
+from .window import Window
+
+Open = Callable[..., Window]
+
+BEGIN = """
+const [scope, board, done] = arguments;
+(async () => {
+  const { connect } = await import("/livethings.js");
+  const retry = { retryDelay: 20, retryDelayMax: 100 };
+  const db = window.db = await connect({ user: "admin", password: "pass", ...retry });
+  const seen = window.seen = { numbers: [], count: [], tree: null, room: [], present: [], missed: 0 };
+  const follow = (store, tell) => new Promise((resolve) => {
+    store.subscribe((value) => value !== undefined && (tell(value), resolve()));
+  });
+  await Promise.all([
+    db.watch(scope, board, {
+      init: ({ thing }) => seen.numbers.push(["init", thing.number]),
+      update: (jobs) => seen.numbers.push(...jobs.flatMap(({ set }) => (set && "number" in set ? [set.number] : []))),
+    }),
+    follow(db.live(scope, ".board.lists.map(|list| list.items.len())"), (value) => seen.count.push(value)),
+    follow(db.tree(scope, board, 2), (value) => (seen.tree = value)),
+    follow(db.presence(scope, { thing: board }), (value) => (seen.present = value)),
+  ]);
+  const room = db.room(scope, "hall", { history: true });
+  room.on("said", (what) => seen.room.push(what));
+  room.onMissed(() => (seen.missed += 1));
+  await new Promise((resolve) => room.status.subscribe(({ state }) => state === "live" && resolve()));
+})().then(() => done(null), (error) => done(String(error)));
+"""
+
+SET_UP = """
+.board = {number: 0, lists: [{items: []}, {items: []}], cards: [], tags: set({tag: 'a'}), owner: {name: 'ann'}};
+.hall = room();
+.hall.set_name('hall');
+.board.id();
+"""
+
+STEP = """
+.board.number += 1;
+.board.lists[.board.number % 2].items.push(.board.number);
+.board.cards.unshift({number: .board.number, owner: .board.owner});
+if (.board.cards.len() > 5) .board.cards.pop();
+.board.owner.name = `ann {.board.number}`;
+.board.tags.add({tag: `t{.board.number}`});
+if (.board.tags.len() > 4) .board.tags.remove(.board.tags.one());
+nil;
+"""
+
+
+def begin(window: Window, board: int) -> None:
+    window.driver.set_script_timeout(20)
+    assert window.driver.execute_async_script(BEGIN, "//stuff", board) is None
+
+
+def seen(window: Window) -> Any:
+    return json.loads(window.driver.execute_script("return JSON.stringify(window.seen)"))
+
+
+def until_the_same(window: Window, server: Server) -> None:
+    """Wait until the page's tree and live query are what the server has."""
+    expected = server.query("return .board, 3;")
+    lengths = [len(one["items"]) for one in expected["lists"]]
+
+    def same() -> bool:
+        now = seen(window)
+        return bool(plain(now["tree"]) == plain(expected) and now["count"][-1] == lengths)
+
+    window.until(same, "the page does not become as the server is")
+
+
+def plain(value: Any) -> Any:
+    """A value of a tree or a result, with sets as lists in the order of ids."""
+    if isinstance(value, dict):
+        if "$" in value:
+            return sorted((plain(item) for item in value["$"]), key=lambda item: item["#"])
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        items = [plain(item) for item in value]
+        if items and all(isinstance(item, dict) and "tag" in item for item in items):
+            items.sort(key=lambda item: item["#"])
+        return items
+    return value
+
+
+def test_a_page_goes_on_without_a_gap_through_crashes(open_page: Open, server: Server) -> None:
+    board = server.query(SET_UP)
+    window = open_page("index.html", log_in=False)
+    begin(window, board)
+    for _ in range(3):
+        server.query(STEP)
+    until_the_same(window, server)
+    for _ in range(2):
+        server.stop(signal.SIGKILL)
+        window.until(lambda: window.driver.execute_script("return db.state") == "reconnecting")
+        server.start(*free_ports(1))  # where the page does not find it
+        for _ in range(4):
+            server.query(STEP)
+        server.stop(signal.SIGKILL)
+        server.start()
+        for _ in range(2):
+            server.query(STEP)
+        until_the_same(window, server)
+    assert server.query(".board.number") == 15
+    assert seen(window)["numbers"] == [["init", 0], *range(1, 16)]
+    window.until(lambda: [one["user"] for one in seen(window)["present"]] == ["admin"])
+
+
+def test_an_open_page_misses_nothing_said_while_its_connection_was_away(open_page: Open, server: Server) -> None:
+    board = server.query(SET_UP)
+    window = open_page("index.html", log_in=False)
+    begin(window, board)
+    server.query(".hall.emit('said', 1);")
+    window.until(lambda: seen(window)["room"] == [1])
+    window.driver.execute_script("window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+    window.until(lambda: window.driver.execute_script("return db.state") == "reconnecting")
+    for number in (2, 3):
+        server.query(STEP + "room('hall').emit('said', number);", number=number)
+    assert seen(window)["room"] == [1]
+    window.driver.execute_script("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    window.until(lambda: seen(window)["room"] == [1, 2, 3])
+    until_the_same(window, server)
+    now = seen(window)
+    assert now["numbers"] == [["init", 0], 1, 2]
+    assert now["missed"] == 0
