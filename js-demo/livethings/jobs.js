@@ -73,6 +73,24 @@ export function mirrored(thing) {
 }
 
 /**
+ * Whether two things, or values in them, are the same; sets have no order.
+ *
+ * @param {any} one
+ * @param {any} other
+ * @returns {boolean}
+ */
+export function equal(one, other) {
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return Object.is(one, other);
+  if (Array.isArray(one.$) && Array.isArray(other.$)) {
+    const ids = new Set(one.$.map((/** @type {Thing} */ member) => member["#"]));
+    return ids.size === other.$.length && other.$.every((/** @type {Thing} */ member) => ids.has(member["#"]));
+  }
+  const names = Object.keys(one);
+  return Array.isArray(one) === Array.isArray(other) && names.length === Object.keys(other).length
+    && names.every((name) => Object.hasOwn(other, name) && equal(one[name], other[name]));
+}
+
+/**
  * A value with every thing in it as a reference: what a job shows of a new thing is old with the thing's next change.
  *
  * @param {any} value

@@ -5,7 +5,7 @@
  */
 
 import { LivethingsError, notConnected } from "./errors.js";
-import { applyJobs, mirrored } from "./jobs.js";
+import { applyJobs, equal, mirrored } from "./jobs.js";
 import { guarded } from "./listeners.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
@@ -17,21 +17,27 @@ import { guarded } from "./listeners.js";
 /** @typedef {{resolve: (value: any) => void, reject: (error: LivethingsError) => void}} Settle */
 
 /**
- * @typedef {object} Watched a thing that the server tells this connection about
+ * @typedef {object} Watched a thing that the server tells this connection about; with neither `own` nor `root` it is only
+ *     in reach of a deep watch
  * @property {string} scope
  * @property {number} id
  * @property {Map<Watch, Settle>} watches of callers, with how to settle the promise that `watch()` gave
  * @property {Set<Tree>} trees deep watches that begin here
- * @property {"wanted" | "asked" | "live" | "reached"} phase to be asked for; asked, its init is to come; up to date; only
- *     in reach of a deep watch
- * @property {boolean} deep the server watches it deep
- * @property {boolean} behind what was missed while there was no connection is still coming
- * @property {boolean} resumable it was up to date when the connection was lost
+ * @property {Interest | null} own it is watched by itself
+ * @property {Interest | null} root it is watched with what it contains
  * @property {boolean} stale what is known of it is from an earlier connection
  * @property {Thing | null} value
  * @property {number} event the change id that `value` is true at
  * @property {number} jobs how many of that change's jobs are in `value`; Infinity: all
  * @property {number | null} replayed how many of that change's jobs were told again after a reconnect; null: none will be
+ */
+
+/**
+ * @typedef {object} Interest what the server knows as one watch
+ * @property {Watched} thing
+ * @property {"wanted" | "asked" | "live"} phase to be asked for; asked, its init is to come; up to date
+ * @property {boolean} behind what was missed while there was no connection is still coming
+ * @property {boolean} resumable it was up to date when the connection was lost
  */
 
 /** One caller's watch of one thing; `Livethings.watch` makes them. */
@@ -62,13 +68,13 @@ export class Watches {
   #things = new Map();
   /** @type {Set<Tree>} */
   #trees = new Set();
-  /** @type {Watched[]} those whose init or warning the server still owes, in the order in which they come */
+  /** @type {Interest[]} those whose init or warning the server still owes, in the order in which they come */
   #expected = [];
   /** @type {Map<string, number[]>} ids to unwatch, by scope */
   #unwanted = new Map();
   #flushPlanned = false;
-  /** The last change that an event has named: all that happened before it has come. */
-  #seen = 0;
+  /** The last change of which everything has come. */
+  #complete = 0;
   /** How many requests are under way that bring what was missed, or what is in reach. */
   #reaching = 0;
   /** Why the server ends deep watches now. */
@@ -91,7 +97,7 @@ export class Watches {
     if (this.#connection.over) return Promise.reject(notConnected());
     const watch = new Watch(scope, id, handlers, (ended) => this.#drop(ended));
     const thing = this.#watched(scope, id);
-    this.#want(thing); // asked for again if it was live: the newcomer needs an init
+    thing.own = this.#want(thing, thing.own); // asked for again if it was live: the newcomer needs an init
     return new Promise((resolve, reject) => void thing.watches.set(watch, { resolve, reject }));
   }
 
@@ -117,7 +123,7 @@ export class Watches {
     const thing = this.#watched(tree.scope, tree.id);
     this.#trees.add(tree);
     thing.trees.add(tree);
-    this.#want(thing);
+    thing.root = this.#want(thing, thing.root);
   }
 
   /** @param {Tree} tree that is not to be shown any more */
@@ -125,8 +131,7 @@ export class Watches {
     const thing = this.#things.get(tree.id);
     if (!this.#trees.delete(tree) || !thing) return;
     thing.trees.delete(tree);
-    if (!thing.trees.size && thing.watches.size) this.#want(thing); // from now on without what it contains
-    else this.#letGo(thing);
+    this.#letGo(thing);
     this.#tidy();
   }
 
@@ -143,10 +148,14 @@ export class Watches {
 
   detach() {
     for (const thing of this.#things.values()) {
-      thing.resumable = (thing.phase === "live" && !thing.behind) || (thing.phase === "wanted" && thing.resumable);
-      if (thing.phase !== "reached") thing.phase = "wanted";
-      thing.deep = thing.behind = false;
       thing.stale = true;
+      if (!thing.trees.size) thing.root = null;
+      for (const interest of [thing.own, thing.root]) {
+        if (!interest) continue;
+        interest.resumable = (interest.phase === "live" && !interest.behind) || (interest.phase === "wanted" && interest.resumable);
+        interest.phase = "wanted";
+        interest.behind = false;
+      }
     }
     this.#expected = [];
     this.#unwanted.clear();
@@ -160,7 +169,7 @@ export class Watches {
     this.detach();
     this.#things.clear();
     this.#trees.clear(); // they are told by the keeper of all stores
-    this.#seen = 0;
+    this.#complete = 0;
     for (const { watches } of things) for (const { reject } of watches.values()) reject(error);
   }
 
@@ -173,7 +182,7 @@ export class Watches {
     else if (method === "watch.update") this.#onUpdate(params);
     else if (method === "watch.delete") this.#gone(this.#things.get(params["#"]));
     else if (method === "watch.stop") this.#onStop(params);
-    else if (method === "warning" && params.warn_code === 1) this.#gone(this.#expected.shift(), params.warn_msg);
+    else if (method === "warning" && params.warn_code === 1) this.#gone(this.#expected.shift()?.thing, params.warn_msg);
     else if (method === "warning" && params.warn_code === 4) this.#outgrown = params.warn_msg;
   }
 
@@ -186,8 +195,7 @@ export class Watches {
     let thing = this.#things.get(id);
     if (!thing) {
       thing = {
-        scope, id, watches: new Map(), trees: new Set(), phase: "reached", deep: false, behind: false, resumable: false,
-        stale: false,
+        scope, id, watches: new Map(), trees: new Set(), own: null, root: null, stale: false,
         value: null, event: 0, jobs: 0, replayed: null,
       };
       this.#things.set(id, thing);
@@ -195,11 +203,17 @@ export class Watches {
     return thing;
   }
 
-  /** @param {Watched} thing that is to be asked for, whatever is known of it */
-  #want(thing) {
-    thing.phase = "wanted";
-    thing.resumable = false;
+  /**
+   * @param {Watched} thing
+   * @param {Interest | null} known
+   * @returns {Interest} that is asked for, whatever is known already
+   */
+  #want(thing, known) {
+    const interest = known ?? { thing, phase: "wanted", behind: false, resumable: false };
+    interest.phase = "wanted";
+    interest.resumable = false;
     this.#planFlush();
+    return interest;
   }
 
   /** What is watched and unwatched in one go becomes as few requests as can be. */
@@ -211,48 +225,57 @@ export class Watches {
       if (!this.#connection.ready) return; // `attach` comes back to it
       for (const [scope, ids] of this.#unwanted) this.#connection.ask("unwatch", { scope, ids });
       this.#unwanted.clear();
-      /** @type {Map<string, Watched[]>} */
+      /** @type {Map<string, Interest[]>} */
       const alike = new Map();
-      for (const thing of this.#things.values()) {
-        if (thing.phase !== "wanted") continue;
-        thing.phase = "asked";
-        const key = JSON.stringify([thing.scope, depth(thing), thing.resumable]);
-        alike.set(key, [...(alike.get(key) ?? []), thing]);
+      for (const { scope, own, root } of this.#things.values()) {
+        for (const interest of [own, root]) {
+          if (interest?.phase !== "wanted") continue;
+          interest.phase = "asked";
+          const key = JSON.stringify([scope, depth(interest), interest.resumable]);
+          alike.set(key, [...(alike.get(key) ?? []), interest]);
+        }
       }
-      for (const things of alike.values()) this.#ask(things);
+      for (const interests of alike.values()) this.#ask(interests);
     });
   }
 
-  /** @param {Watched[]} things to be asked for in one request */
-  #ask(things) {
-    const [first] = things;
+  /** @param {Interest[]} interests to be asked for in one request */
+  #ask(interests) {
+    const [first] = interests;
     if (!first) return;
     const deep = depth(first);
-    // One change earlier than the last, since that one may have come in part: what is known of it is left out.
-    const since = first.resumable ? Math.max(this.#seen - 1, 0) : undefined;
+    const since = first.resumable ? this.#complete : undefined;
+    const ids = interests.map(({ thing }) => thing.id);
     const granted = (/** @type {{change: number, resumed?: boolean} | null} */ reply) => {
       if (reply?.resumed) {
-        for (const thing of things) Object.assign(thing, { phase: "live", stale: false, replayed: 0 });
+        for (const interest of interests) {
+          interest.phase = "live";
+          Object.assign(interest.thing, { stale: false, replayed: 0 });
+        }
         if (deep !== undefined) this.#resumeReached();
       } else {
-        this.#expected.push(...[...things].reverse()); // the last id is answered first
-        if (reply) this.#seen = Math.max(this.#seen, reply.change);
+        this.#expected.push(...[...interests].reverse()); // the last id is answered first
+        if (reply) this.#came(reply.change);
       }
     };
     const refused = (/** @type {LivethingsError} */ error) => {
       if (error.code === null) return; // not the server's word; asked again on the next connection
-      for (const thing of things) this.#finish(thing, (watch) => watch.handlers.stop?.(error), error);
+      for (const { thing } of interests) this.#finish(thing, (watch) => watch.handlers.stop?.(error), error);
     };
-    this.#connection.ask("watch", { scope: first.scope, ids: things.map(({ id }) => id), deep, since }, granted, refused);
-    for (const thing of things) Object.assign(thing, { deep: deep !== undefined, behind: since !== undefined, resumable: false });
+    this.#connection.ask("watch", { scope: first.thing.scope, ids, deep, since }, granted, refused);
+    for (const interest of interests) {
+      interest.behind = since !== undefined;
+      interest.resumable = false;
+      if (interest === interest.thing.root && deep === 0) interest.thing.root = null; // with this it has ended
+    }
     if (deep === undefined && since === undefined) return;
     this.#reaching += 1;
     this.#connection.ask("ping", {}, () => { // answered behind all that was missed, and all that is in reach
       this.#reaching -= 1;
       if (!this.#reaching) this.#tidy();
-      for (const thing of things) {
-        thing.behind = false;
-        for (const tree of thing.trees) tree.arrived();
+      for (const interest of interests) {
+        interest.behind = false;
+        if (interest === interest.thing.root) for (const tree of interest.thing.trees) tree.arrived();
       }
     });
   }
@@ -260,7 +283,7 @@ export class Watches {
   /** What is in reach of deep watches goes on where it was. */
   #resumeReached() {
     for (const thing of this.#things.values()) {
-      if (thing.phase !== "reached") continue;
+      if (thing.own || thing.root) continue;
       thing.stale = false;
       thing.replayed = 0;
     }
@@ -269,14 +292,14 @@ export class Watches {
   /** Forgets what no deep watch reaches any more. */
   #tidy() {
     for (const thing of [...this.#things.values()]) {
-      if (thing.phase === "reached" && (thing.stale || !this.#trees.size)) this.#forget(thing);
+      if (!thing.own && !thing.root && (thing.stale || !this.#trees.size)) this.#forget(thing);
     }
   }
 
   /** @param {WatchInit} init */
   #onInit(init) {
     const id = init.thing["#"];
-    const place = this.#expected.findIndex((thing) => thing.id === id);
+    const place = this.#expected.findIndex(({ thing }) => thing.id === id);
     const [answered] = place < 0 ? [undefined] : this.#expected.splice(place, 1);
     let thing = this.#things.get(id);
     if (!thing) {
@@ -284,11 +307,15 @@ export class Watches {
       thing = this.#watched(`//${init.collection}`, id);
     }
     // An init that an earlier, dropped watch had asked for is shown too, but the own one is still to come.
-    if (answered === thing && thing.phase === "asked") thing.phase = "live";
-    this.#seen = Math.max(this.#seen, init.event);
-    Object.assign(thing, { value: mirrored(init.thing), event: init.event, jobs: Infinity, replayed: null, stale: false });
+    if (answered?.thing === thing && answered.phase === "asked") answered.phase = "live";
+    this.#came(init.event);
+    const before = thing.stale ? null : thing.value;
+    const value = mirrored(init.thing);
+    const told = before !== null && answered !== thing.own && equal(before, value); // a deep watch brings it once more
+    Object.assign(thing, { value: told ? before : value, event: init.event, jobs: Infinity, replayed: null, stale: false });
+    if (told) return;
     for (const [watch, { resolve }] of [...thing.watches]) {
-      guarded(watch.handlers.init, init, thing.value);
+      guarded(watch.handlers.init, init, value);
       resolve(watch);
     }
     this.#touched(id);
@@ -296,7 +323,7 @@ export class Watches {
 
   /** @param {{"#": number, event: number, jobs: Job[]}} update */
   #onUpdate({ "#": id, event, jobs: told }) {
-    this.#seen = Math.max(this.#seen, event);
+    this.#came(event - 1); // the change itself may still come in part
     const thing = this.#things.get(id);
     if (!thing?.value || event < thing.event) return;
     const jobs = unknown(thing, event, told);
@@ -311,13 +338,15 @@ export class Watches {
 
   /** @param {{"#": number, event?: number}} stop */
   #onStop({ "#": id, event = 0 }) {
-    this.#seen = Math.max(this.#seen, event);
+    this.#came(event - 1);
     const thing = this.#things.get(id);
-    if (thing?.phase === "reached") this.#forget(thing);
-    // While an init is on its way, this is the answer to an unwatch from before.
-    if (thing?.phase !== "live") return;
-    const error = this.#outgrown && thing.trees.size ? new LivethingsError("OperationError", this.#outgrown, -63) : null;
-    this.#finish(thing, (watch) => watch.handlers.stop?.(error), error ?? undefined);
+    if (!thing) return;
+    const phases = [thing.own?.phase, thing.root?.phase].filter(Boolean);
+    if (!phases.length) this.#forget(thing); // it has left the reach of deep watches
+    else if (phases.includes("live")) {
+      const error = this.#outgrown && thing.trees.size ? new LivethingsError("OperationError", this.#outgrown, -63) : null;
+      this.#finish(thing, (watch) => watch.handlers.stop?.(error), error ?? undefined);
+    } // else this is the answer to an unwatch from before
   }
 
   /**
@@ -355,6 +384,11 @@ export class Watches {
     this.#touched(thing.id);
   }
 
+  /** @param {number} change that has come whole, as have all before it */
+  #came(change) {
+    this.#complete = Math.max(this.#complete, change);
+  }
+
   /** @param {number} id */
   #touched(id) {
     for (const tree of this.#trees) tree.touched(id);
@@ -370,23 +404,28 @@ export class Watches {
     this.#letGo(thing);
   }
 
-  /** @param {Watched} thing that may be of no use any more */
+  /** @param {Watched} thing that fewer are interested in */
   #letGo(thing) {
-    if (thing.watches.size || thing.trees.size) return;
-    const told = thing.phase === "asked" || thing.phase === "live" || (thing.phase === "wanted" && thing.value !== null);
-    // It may be in reach of a deep watch: then the server goes on to tell of it, else it says that it stops.
-    if (this.#trees.size && thing.value) thing.phase = "reached";
-    else this.#forget(thing);
+    const { own, root, watches, trees } = thing;
+    if (watches.size || trees.size) {
+      if (!watches.size) thing.own = null; // the server says all of it anyway, and is told with the end of the trees
+      if (!trees.size && root) this.#want(thing, root); // without what it contains, from now on
+      return;
+    }
+    const told = [own, root].some((interest) => interest && (interest.phase !== "wanted" || thing.value));
+    thing.own = thing.root = null;
+    // It may be in reach of another deep watch: then the server goes on to tell of it, else it says that it stops.
+    if (!this.#trees.size || !thing.value) this.#forget(thing);
     if (!this.#connection.ready || !told) return;
     this.#unwanted.set(thing.scope, [...(this.#unwanted.get(thing.scope) ?? []), thing.id]);
     this.#planFlush();
   }
 }
 
-/** @param {Watched} thing @returns {number | undefined} how deep it is to be watched; undefined: by itself */
-function depth({ trees, deep }) {
-  if (trees.size) return Math.max(...[...trees].map((tree) => tree.deep));
-  return deep ? 0 : undefined; // a deep watch is ended by one without depth
+/** @param {Interest} interest @returns {number | undefined} how deep it is to be watched; undefined: by itself */
+function depth(interest) {
+  const { root, trees } = interest.thing;
+  return interest === root ? Math.max(0, ...[...trees].map((tree) => tree.deep)) : undefined;
 }
 
 /**

@@ -248,7 +248,7 @@ test("after a reconnect without what was missed everything is watched and joined
   const next = await again();
   assert.deepEqual((await next.request("join")).params, { scope: SCOPE, rooms: ["hall"] });
   const request = await next.request("watch");
-  assert.deepEqual(request.params, { scope: SCOPE, ids: [4, 5], since: 0 });
+  assert.deepEqual(request.params, { scope: SCOPE, ids: [4, 5], since: 1 });
   next.reply(request, { change: 8, resumed: false });
   next.notify("warning", { warn_code: 1, warn_msg: "there is no thing 5" });
   next.init(4, 8, { x: 2 });

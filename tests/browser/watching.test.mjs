@@ -192,7 +192,7 @@ test("a tree goes on after a reconnect: with what it missed, or afresh", async (
   wire.drop();
   const next = await again();
   const request = await next.request("watch");
-  assert.deepEqual(request.params, { scope: SCOPE, ids: [1], deep: 1, since: 4 });
+  assert.deepEqual(request.params, { scope: SCOPE, ids: [1], deep: 1, since: 5 });
   next.reply(request, { change: 9, resumed: true });
   next.update(2, 8, { set: { n: 8 } });
   next.update(1, 9, { splice: { list: [1, 0, { "#": 3 }] } });
@@ -203,7 +203,7 @@ test("a tree goes on after a reconnect: with what it missed, or afresh", async (
   next.drop();
   const last = await again();
   const asked = await last.request("watch");
-  assert.equal(asked.params.since, 8);
+  assert.equal(asked.params.since, 9);
   last.reply(asked, { change: 20, resumed: false });
   last.init(1, 20, { list: [{ "#": 3 }] });
   last.init(3, 20, { n: 30 });
