@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.change import Internal
 from engine.errors import OperationError
+from engine.journal import Journal
 from engine.limits import MAX_ARRAY_ITEMS
 from engine.quota import check_array
 from engine.users import CHANGE, require
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from engine.change import Change, Job
     from engine.effects import Effect
     from engine.engine import Engine
-    from engine.journal import Journal
     from engine.scopes import Scope
     from engine.users import User
     from engine.values.thing import Value
@@ -114,6 +114,18 @@ class Context:
             if self.journal is not None:
                 self.journal.save(value)
             value.release()
+
+    def become_atomic(self) -> None:
+        """If it fails, nothing of what it does from here on, which is all it does, has happened. OperationError when it
+        has changed something already, or in `@node`."""
+        if self.journal is not None:
+            return
+        Journal.check(self.scope)
+        change = self.scope.change
+        if self.futures or (change is not None and (change.mutations or change.first_id != self.engine.next_id)):
+            raise OperationError("a query becomes atomic before it changes anything or makes a future, not afterwards")
+        self.journal = Journal(self.engine, self.scope)
+        self.guarded = True
 
     def hold_back(self) -> None:
         """`nse`: from here on, nothing turns the query into a change."""

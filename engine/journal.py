@@ -157,7 +157,7 @@ class _CollectionBefore:
 
 
 class Journal:
-    """The notes of one query, from before it begins; `fits` is that of its conditions."""
+    """The notes of one query, from before it changes anything; `fits` is that of its conditions."""
 
     __slots__ = (
         "_definitions",
@@ -182,7 +182,7 @@ class Journal:
         self._engine = engine
         self._scope = scope
         self._first_id = engine.next_id
-        self._last_change = engine.last_change
+        self._last_change = engine.last_change if scope.change is None else scope.change.id - 1
         self._gone = (len(engine.gone), len(engine.gone_rooms), len(engine.dropped))
         self._notes: dict[int, _ThingBefore | _ListBefore | _SetBefore | _AttributesBefore | _CollectionBefore] = {}
         self._definitions = False

@@ -47,7 +47,8 @@ def run_task(engine: Engine, scope: Any, task: Task) -> Outcome:
 
 
 class _Run:
-    """One run of a task. `told`: the log knows already that the task is running."""
+    """One run of a task. `told`: the log knows already that the task is running. `asked`: the start that it asked for
+    before it failed and was undone."""
 
     def __init__(self, engine: Engine, scope: Any, task: Task) -> None:
         self.engine = engine
@@ -56,6 +57,7 @@ class _Run:
         self.owner = task.owner
         self.error: EngineError | None = None
         self.told = False
+        self.asked: int | None = None
 
     def outcome(self) -> Outcome:
         """Run it; what it came to."""
@@ -83,6 +85,8 @@ class _Run:
         outcome.error = None
         parts = [outcome, *(outcome.more or ())]
         if task.running and task.id:
+            if self.asked is not None:
+                task.again = self.asked
             parts.append(engine.run_part(self.context(), self.finish, True))
         task.running = False
         if self.error is None:
@@ -105,6 +109,9 @@ class _Run:
         try:
             task.closure.call(ctx, task, *task.arguments)
         except Exception as failure:
+            if ctx.journal is not None:
+                self.asked = task.again
+                raise  # to be undone
             self.error = failed(failure)
             self.engine.futures.finish(ctx.futures or ())
             ctx.futures = None
@@ -128,6 +135,8 @@ class _Run:
     def finish(self, ctx: Context, frame: dict[str, Any]) -> None:
         """Keep the task, schedule it anew, or delete it."""
         task, error = self.task, self.error
+        if ctx.journal is not None:
+            ctx.journal.save_definitions()
         task.running = False
         if not task.id:
             return  # it deleted itself

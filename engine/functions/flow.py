@@ -1,5 +1,6 @@
 """Functions that decide what else of a query runs: `try`, `alt_raise`, `assert`, `type_assert`, `timeit`, `nse`, `wse`
-(spec/time-and-procedures.md, sections 2 and 6; spec/text-and-numbers.md, section 14).
+(spec/time-and-procedures.md, sections 2 and 6; spec/text-and-numbers.md, section 14); and whether all of it did:
+`atomic` (docs/protocol.md).
 
 Their arguments are evaluated by rules of their own in the compiler; what the generated code calls for them is here.
 """
@@ -133,3 +134,13 @@ def timed(ctx: Context, begin: float, value: Value) -> Thing:
     from engine.language.runtime import make_thing
 
     return make_thing(ctx, {"data": value, "time": ctx.engine.timer() - begin})
+
+
+@function(
+    "atomic",
+    alias=True,
+    doc="Makes the query atomic, before it changes anything: if it fails, nothing has changed.",
+    example="atomic(); .x = 1",
+)
+def atomic(ctx: Context) -> None:
+    ctx.become_atomic()

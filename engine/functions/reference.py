@@ -77,7 +77,7 @@ _SCOPES = {"C": "collections", "T": "@thingsdb", "N": "@node"}
 _OWN = "a variable, a list literal or the result of a function"  # as the analysis has it for RECEIVER_MUTATORS
 _RIGHTS = {QUERY: "QUERY", CHANGE: "CHANGE", GRANT: "GRANT", JOIN: "JOIN", RUN: "RUN"}
 
-_YIELDING = frozenset(("last_change",))
+_YIELDING = frozenset(("atomic", "last_change"))
 """Newer than the programs that may have used the name."""
 
 _NOT_EARLY = frozenset(("call",)) | _YIELDING

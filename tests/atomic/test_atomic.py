@@ -261,3 +261,83 @@ def test_last_change_gives_way_to_what_programs_define(engine: Engine) -> None:
     assert value(engine, ".a = 1; last_change() == change_id()") is True
     value(engine, "new_procedure('last_change', || 'mine')")
     assert value(engine, "last_change()") == "mine"
+
+
+# --- atomic() --------------------------------------------------------------------------------------------------------
+
+
+def test_code_can_make_its_query_atomic(engine: Engine) -> None:
+    refused(engine, "atomic(); .a = 1; .b = {}; 1/0", None)
+    refused(engine, "x = {}; x.x = x; atomic(); .a = x; 1/0", None)
+    refused(engine, "wse(atomic()); .a = 1; 1/0", None)
+    refused(engine, "atomic(); atomic(); .a = 1; future(|| nil)", None)
+    refused(engine, "atomic(); x = thing(.id()); wse(x.a = 1); 1/0", None)
+    assert value(engine, "atomic(); .a = 1; try(1/0); .b = {}; .b.id() > 0") is True
+    assert value(engine, "log('x'); try(atomic()); .c = 1", ATOMIC) == 1
+
+
+def test_atomic_comes_before_the_first_change(engine: Engine) -> None:
+    for code in (".a = 1; atomic()", "future(|| nil); atomic()", ".b = room(); atomic()", "new_type('T'); atomic()"):
+        with pytest.raises(OperationError, match="before"):
+            value(engine, code)
+    with pytest.raises(OperationError, match="@node"):
+        value(engine, "atomic()", scope="@n")
+    assert value(engine, ".a") == 1
+
+
+def test_procedures_say_that_they_are_atomic(engine: Engine) -> None:
+    value(engine, ".n = 0; new_procedure('p', |x| {atomic(); .n += 1; 1/x})")
+    before = state(engine)
+    assert engine.run(Admin(engine), "//stuff", "p", [0]).error is not None
+    assert state(engine) == before
+    assert engine.run(Admin(engine), "//stuff", "p", [1]).value == 1
+    refused(engine, "p(0)", None)
+    with pytest.raises(OperationError, match="before"):
+        value(engine, ".other = 1; p(1)")
+    value(engine, "new_user('iris'); new_procedure('q', || {atomic(); new_user('ivy'); 1/0})", scope="@t")
+    before = state(engine)
+    assert engine.run(Admin(engine), "@t", "q").error is not None
+    assert state(engine) == before
+
+
+def test_a_program_that_uses_the_name_keeps_it(engine: Engine) -> None:
+    value(engine, "new_procedure('atomic', || 'mine')")
+    assert value(engine, ".a = 1; atomic()") == "mine"
+
+
+def test_futures_can_be_atomic(engine: Engine) -> None:
+    value(engine, ".n = 0")
+    with pytest.raises(EngineError):
+        value(engine, "future(|| {atomic(); .n = 1; 1/0}); nil")
+    assert value(engine, ".n") == 0
+    value(engine, "future(|| {atomic(); .n = 1;}); nil")
+    assert value(engine, ".n") == 1
+
+
+def run_tasks(engine: Engine) -> list[Outcome]:
+    return [engine.run_task(scope, task) for scope, task in engine.due_tasks()]  # type: ignore[misc]
+
+
+def test_a_task_that_is_atomic(engine: Engine) -> None:
+    engine.clock = lambda: 1_500_000_000.0
+    code = ".n = 0; .x = 0; task(datetime(), |t| {atomic(); t.again_in('days', 1); .n += 1; .made = {}; 1/.x});"
+    value(engine, code)
+    made = engine.next_id
+    (outcome,) = run_tasks(engine)
+    assert outcome.error is None and outcome.change is not None
+    # The failure is kept with the task, which runs again as it asked for; nothing else has happened.
+    assert value(engine, "[.n, .has('made'), tasks()[0].err().code()]") == [0, False, -58]
+    assert engine.next_id == made
+    assert value(engine, "tasks()[0].at() > datetime()") is True
+    engine.clock = lambda: 1_500_090_000.0
+    value(engine, ".x = 1")
+    run_tasks(engine)
+    assert value(engine, "[.n, .has('made'), tasks()[0].err()]") == [1, True, None]
+
+
+def test_a_task_that_is_atomic_and_ends(engine: Engine) -> None:
+    engine.clock = lambda: 1_500_000_000.0
+    value(engine, ".n = 0; task(datetime(), || {atomic(); .n += 1;}); task(datetime(), |t| {atomic(); t.del(); 1/0});")
+    run_tasks(engine)
+    assert value(engine, "[.n, tasks().map(|t| t.err().code())]") == [1, [-58]]
+    assert run_tasks(engine) == []
