@@ -300,6 +300,11 @@ class RoomHistory(Protocol):
     """What is kept of rooms that were joined with history."""
 
     @property
+    def number(self) -> int:
+        """That of the last event."""
+        ...
+
+    @property
     def kept_bytes(self) -> int: ...
 
 

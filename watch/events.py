@@ -5,7 +5,7 @@ A body is a tree: keys stand in the order in which they go over the wire.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from engine.change import Internal, Job, Mutation
@@ -71,10 +71,10 @@ def not_watchable(thing_id: Any, collection: str) -> dict[str, Any]:
     return {"warn_code": WARN_NOT_WATCHABLE, "warn_msg": f"there is no thing {thing_id} in the collection {collection}"}
 
 
-def left_out(rooms: list[int], things: list[int]) -> dict[str, Any]:
-    """The body of the warning that a slow reader has not been told of what was emitted."""
-    text = "you read too slowly: events that were emitted are left out, and what changed is told as it is now"
-    return {"warn_code": WARN_LEFT_OUT, "warn_msg": text, "rooms": rooms, "things": things}
+def left_out(text: str, rooms: list[int], things: Sequence[int] = ()) -> dict[str, Any]:
+    """The body of the warning that a connection is not told of all that was emitted in these rooms and things, and
+    why."""
+    return {"warn_code": WARN_LEFT_OUT, "warn_msg": text, "rooms": rooms, "things": list(things)}
 
 
 def outgrown(root: int, limit: int) -> dict[str, Any]:

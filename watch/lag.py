@@ -42,6 +42,8 @@ __all__ = ["Lag", "SlowReaders"]
 
 log = logging.getLogger("livethings.watch")
 
+TOO_SLOW = "you read too slowly: events that were emitted are left out, and what changed is told as it is now"
+
 
 class Lag:
     """The form of a connection that has fallen behind. `form` is the one that it has otherwise."""
@@ -154,7 +156,7 @@ class SlowReaders:
             elif not history.is_whole(room_id, since):
                 lag.rooms[room_id] = None
         if lag.emitted or lag.rooms:
-            yield WARNING, left_out(list(lag.rooms), list(lag.emitted))
+            yield WARNING, left_out(TOO_SLOW, list(lag.rooms), list(lag.emitted))
             lag.emitted.clear()
             lag.rooms.clear()
         while lag.things:

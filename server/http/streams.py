@@ -5,15 +5,17 @@ it takes the transport over from HTTP, and ends with it. So events are encoded o
 write a turn, and what waits for a slow reader is bounded.
 
 The promise: the id that a client has last seen names a change of which it has all events, and of all changes before.
-So who comes back with that id, as browsers do, gets what was missed and no more. Tests: tests/http/test_streams.py.
+So who comes back with that id, as browsers do, gets what was missed and no more. Where a stream has rooms, the id also
+has the number of the last event of these. Tests: tests/http/test_streams.py.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from email.utils import formatdate
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -33,6 +35,7 @@ from server.jsonvalues import decode, encode
 from server.session import Session, internal_error
 from watch import Resumption
 from watch.deep import MAX_DEEP
+from watch.events import left_out
 
 __all__ = ["EVENT_STREAM", "EventStream", "Streams"]
 
@@ -58,14 +61,16 @@ _HEAD = (
 class Frame(bytes):
     """An event without the empty line that ends it, since an id may have to come before that line.
 
-    `change` is the id of the change that it belongs to; None where it has none.
+    `change` is the id of the change that it belongs to, `number` that of an event of a room; None where it has none.
     """
 
     change: int | None
+    number: int | None
 
-    def __new__(cls, text: bytes, change: int | None = None) -> Frame:
+    def __new__(cls, text: bytes, change: int | None = None, number: int | None = None) -> Frame:
         frame = super().__new__(cls, text)
         frame.change = change
+        frame.number = number
         return frame
 
 
@@ -73,7 +78,8 @@ class _EventStream:
     """The form of server-sent events: the method of JSON-RPC as the event's name, its parameters as data."""
 
     def event(self, kind: int, data: Tree) -> bytes:
-        return Frame(f"event: {EVENT_METHODS[kind]}\ndata: {encode(data)}\n".encode(), _change_of(data))
+        number = data.get("number") if kind == native.ROOM_EMIT else None
+        return Frame(f"event: {EVENT_METHODS[kind]}\ndata: {encode(data)}\n".encode(), _change_of(data), number)
 
 
 def _change_of(data: Tree) -> int | None:
@@ -87,29 +93,54 @@ def _change_of(data: Tree) -> int | None:
 EVENT_STREAM: Form = _EventStream()
 
 
-def numbered(frames: list[bytes]) -> Iterator[bytes]:
+class Position:
+    """How far a stream with rooms has been told: of which `change` and of which `number` all, and all before. A change
+    is None until that is known."""
+
+    __slots__ = ("change", "number")
+
+    def __init__(self, change: int | None, number: int) -> None:
+        self.change = change
+        self.number = number
+
+
+def numbered(frames: list[bytes], position: Position | None = None) -> Iterator[bytes]:
     """Complete events of frames that leave together. The last one of each change has the change's id.
 
     What has no change of its own belongs to the one before it. An empty frame only says up to which change all is told.
+    With a position, every event of a room has an id too: it comes when all of the changes before it has been told.
     """
-    change: int | None = None
+    change = None if position is None else position.change
     waiting: bytes | None = None
     for frame in frames:
         own = getattr(frame, "change", None)
+        number = None if position is None else getattr(frame, "number", None)
         if waiting is not None and not frame:  # a mark, whose id the event before it can have
+            if position is not None and number is not None and getattr(waiting, "number", None) is None:
+                position.number = number
             change = own
             continue
         if waiting is not None:
-            yield _complete(waiting, None if own is None or own == change else change)
+            yield _complete(waiting, change, number is not None or (own is not None and own != change), position)
         if own is not None:
             change = own
         waiting = frame
     if waiting is not None:
-        yield _complete(waiting, change)
+        yield _complete(waiting, change, True, position)
 
 
-def _complete(frame: bytes, event_id: int | None) -> bytes:
-    return frame + b"\n" if event_id is None else b"%bid: %d\n\n" % (frame, event_id)
+def _complete(frame: bytes, change: int | None, whole: bool, position: Position | None) -> bytes:
+    """An event; with an id where all of a change has been told with it, or where it is an event of a room."""
+    if position is None:
+        return b"%bid: %d\n\n" % (frame, change) if whole and change is not None else frame + b"\n"
+    number = getattr(frame, "number", None)
+    if number is not None:
+        position.number = number
+    if whole:
+        position.change = change
+    if position.change is None or not (whole or number is not None):
+        return frame + b"\n"
+    return b"%bid: %d.%d\n\n" % (frame, position.change, position.number)
 
 
 def _nothing_asked(session: Session, requests: Iterator[Any]) -> None:
@@ -119,12 +150,14 @@ def _nothing_asked(session: Session, requests: Iterator[Any]) -> None:
 class EventStream(Session):
     """One stream: what the hub says to it goes out, what comes in is thrown away."""
 
-    __slots__ = ()
+    __slots__ = ("position",)
     kind = "events"
 
     def __init__(self, core: Core, user: Any) -> None:
         super().__init__(core, EVENT_STREAM, _nothing_asked, native.package)
         self.user = user
+        self.position: Position | None = None
+        """Of a stream with rooms."""
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Take over a connection whose request has been read."""
@@ -142,7 +175,7 @@ class EventStream(Session):
 
     def flush(self) -> None:
         if self.out:
-            self.out[:] = [b"".join(numbered(self.out))]
+            self.out[:] = [b"".join(numbered(self.out, self.position))]
             super().flush()
 
     def tell(self, answers: Sequence[Answer | Resumption]) -> None:
@@ -164,7 +197,8 @@ class EventStream(Session):
 
     def mark(self) -> None:
         """Tell up to which change the client has everything, once that is so."""
-        self.core.outbox.say(self, Frame(b"", self.core.engine.last_change))
+        number = None if self.position is None else self.core.hub.history.number
+        self.core.outbox.say(self, Frame(b"", self.core.engine.last_change, number))
 
     def look(self) -> None:
         """A sign of life, so that proxies keep a silent stream open; it also renews the id."""
@@ -279,7 +313,7 @@ _PARAMETERS = (
     Parameter("procedure", "A procedure in the place of a query", {"type": "string"}),
     Parameter("args", "Its arguments: a JSON array or object", {"type": "string"}),
     Parameter("interval", "The fewest seconds between two updates of a result", {"type": "number", "minimum": 0}),
-    Parameter("since", "As Last-Event-ID, for who can't set a header", {"type": "integer", "minimum": 0}),
+    Parameter("since", "As Last-Event-ID, for who can't set a header", {"type": "string", "pattern": r"^\d+(\.\d+)?$"}),
     Parameter("token", "A token, for who can't set a header, as browsers can't here", {"type": "string"}),
     Parameter("Last-Event-ID", "The last id that came", {"type": "string"}, "header"),
 )
@@ -289,6 +323,8 @@ _LIVE = ("code", "vars", "procedure", "args", "interval")
 _NAMES = frozenset(parameter.name for parameter in _PARAMETERS if parameter.where == "query")
 
 MAX_PARAMETERS = 1000
+
+MISSED_IN_ROOMS = "not all that was emitted in these rooms since then is kept: some events are left out"
 
 
 class _Asked:
@@ -321,9 +357,13 @@ class _Asked:
         # A browser comes back with the address that it had, and the header: that one is the later. One that is none of
         # our ids may come from another server in this one's place.
         last = request.headers.get("last-event-id", "")
-        self.since = _number(values["since"][0], "since") if values["since"] else None
-        if _is_id(last):
-            self.since = int(last)
+        self.since: int | None = None
+        self.number: int | None = None
+        """Of the last event of its rooms."""
+        if values["since"]:
+            self.since, self.number = _position(values["since"][0])
+        with contextlib.suppress(BadDataError):
+            self.since, self.number = _position(last)
         self.credentials = credentials_of(request.headers.get("authorization", ""))
         if self.credentials is None and values["token"]:
             # In a query string a plus sign stands for a space, which no token has; tokens have plus signs.
@@ -339,15 +379,31 @@ class _Asked:
             since = {} if self.since is None else {"since": self.since}
             return [_First(stream, stream.core.live.subscribe(stream, self.scope, self.live | since))]
         if self.rooms:
-            joined = requests.join(stream, self.scope, self.rooms)
-            for asked, found in zip(self.rooms, cast("list[int | None]", joined.value), strict=True):
+            since = {} if self.number is None else {"since": self.number}
+            joined = requests.join_with(stream, self.scope, {"rooms": self.rooms} | since)
+            for asked, found in zip(self.rooms, joined.value["rooms"], strict=True):
                 if found is None:
                     raise LookupFailed(f"there is no room {str(asked)[:80]} in {self.scope[:80]}")
-            answers.append(joined)
+            stream.position = Position(self.since, joined.value["number"] if self.number is None else self.number)
+            answers.append(joined if joined.value.get("resumed", True) else _Lost(stream, joined))
         if self.things:
             options = {"ids": self.things, "deep": self.deep, "since": self.since}
             answers.append(requests.watch_with(stream, self.scope, options))
         return answers
+
+
+class _Lost:
+    """Rooms that were joined with a number after which some of their events are kept no more: a warning says so."""
+
+    def __init__(self, stream: EventStream, joined: Answer) -> None:
+        self.value = joined.value
+        self._stream = stream
+        self._joined = joined
+
+    def events(self) -> None:
+        warning = left_out(MISSED_IN_ROOMS, rooms=self.value["rooms"])
+        self._stream.core.outbox.say(self._stream, self._stream.form.event(native.WARNING, warning))
+        self._joined.events()
 
 
 class _First:
@@ -365,6 +421,14 @@ class _First:
 
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _position(text: str) -> tuple[int, int | None]:
+    """A change and, from a stream with rooms, the number of an event. Raises BadDataError."""
+    change, dot, number = text.partition(".")
+    if not _is_id(change) or (dot and not _is_id(number)):
+        raise BadDataError(f"since is an id that came in a stream, not {text[:80]!r}")
+    return int(change), int(number) if dot else None
 
 
 def _number(text: str, name: str) -> int:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.http.streams import EVENT_STREAM, Frame, numbered
+from server.http.streams import EVENT_STREAM, Frame, Position, numbered
 from server.native import UPDATE
 from tests.http.conftest import Serve, Server
 
@@ -117,17 +117,18 @@ async def test_several_things_and_a_room(server: Server) -> None:
             names.append((name, data.get("#", data.get("args"))))
         # What a query emits comes before the updates of its change; and only the last one has its id.
         assert names == [("room.emit", [3]), ("watch.update", a), ("watch.update", b), ("watch.update", a)]
-        assert events.last_id == str(server.engine.last_change)
+        assert events.last_id == f"{server.engine.last_change}.{server.core.hub.history.number}"
 
 
 async def test_a_room_by_id(server: Server) -> None:
     room = server.eval(".room = room(); .room.id()")
     async with stream(server, f"scope=//stuff&room={room}") as events:
         assert (await events.read())[0] == "room.join"
+        number = server.core.hub.history.number + 1
         server.eval("emitter = .room; emitter.emit('tick', 1, [2]);")
         assert await events.read() == (
             "room.emit",
-            {"scope": "@collection:stuff", "id": room, "event": "tick", "args": [1, [2]]},
+            {"scope": "@collection:stuff", "id": room, "event": "tick", "args": [1, [2]], "number": number},
         )
         server.eval(".del('room')")
         assert await events.read() == ("room.delete", {"scope": "@collection:stuff", "id": room})
@@ -199,7 +200,7 @@ async def test_a_stream_begins_with_the_change_it_is_true_at(server: Server) -> 
         await events.read()
         server.eval("room('lobby').emit('x')")
         await events.read()
-        assert events.last_id == str(server.engine.last_change)
+        assert events.last_id == f"{server.engine.last_change}.{server.core.hub.history.number}"
 
 
 async def test_a_silent_stream_gives_signs_of_life(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,19 +230,21 @@ async def test_a_stream_goes_on_where_it_broke_off(server: Server, header: bool)
         for _ in range(3):
             await events.read()
     last = events.last_id
-    assert last == str(server.engine.last_change)
+    assert last.split(".")[0] == str(server.engine.last_change)
     for n in range(2, 5):
-        server.eval(".a.x = n; .b.x = n", n=n)
+        server.eval(".a.x = n; .b.x = n; room('lobby').emit('n', n)", n=n)
     server.eval(".del('b')")
     more = {"headers": {"Last-Event-ID": last}} if header else {}
     async with stream(server, query if header else f"{query}&since={last}", **more) as events:
         assert (await events.read())[0] == "room.join"
         for n in range(2, 5):
+            assert (await events.read())[1]["args"] == [n]
+        for n in range(2, 5):
             for thing in (a, b):
                 name, data = await events.read()
                 assert (name, data["#"], data["jobs"]) == ("watch.update", thing, [{"set": {"x": n}}])
         assert await events.read() == ("watch.delete", {"#": b})
-        assert events.last_id == str(server.engine.last_change)
+        assert events.last_id.split(".")[0] == str(server.engine.last_change)
         server.eval(".a.x = 'live'")
         assert (await events.read())[1]["jobs"] == [{"set": {"x": "live"}}]
 
@@ -317,6 +320,72 @@ def test_an_id_names_a_change_that_is_told_whole(changes: list[int | None]) -> N
             assert all(change is None or change > last for change in changes[position + 1 :])
             assert last in changes[: position + 1]
     assert last == (known[-1] if known else None)
+
+
+@given(st.lists(st.sampled_from(["emit", "emit", "next", "next", "same", "none", "mark", "flush"]), max_size=40))
+def test_a_position_names_exactly_the_events_of_rooms_that_came(steps: list[str]) -> None:
+    position, change, number, under_way = Position(1, 100), 1, 100, False
+    frames: list[Frame] = []
+    told: list[bytes] = []
+    made: list[Frame] = []
+    for step in [*steps, "flush"]:
+        if step == "flush":
+            told += [event for event in numbered(list(frames), position) if event.strip()]
+            frames.clear()
+            under_way = False
+            continue
+        if step == "emit":
+            number += 1
+            frame = Frame(b"event: emit\n", None, number)
+        elif step == "mark":
+            frame = Frame(b"", change, number)
+        elif step == "none":
+            frame = Frame(b"event: join\n")
+        else:
+            # The updates of a change leave together, and what a query emits comes before them.
+            change += step == "next" or not under_way
+            frame = Frame(b"event: update\n", change)
+        under_way = step in ("next", "same") or (under_way and step == "none")
+        frames.append(frame)
+        made.append(frame)
+    frames = [frame for frame in made if frame]
+    told = [event for event in told if event.startswith(b"event")]
+    assert len(told) == len(frames)
+    known = (1, 100)
+    for place, event in enumerate(told, 1):
+        _, _, new = event.strip().rpartition(b"\nid: ")
+        if new[:1].isdigit():
+            whole, _, last = new.partition(b".")
+            assert (int(whole), int(last)) >= known
+            known = int(whole), int(last)
+        assert all((frame.change or 0) > known[0] for frame in frames[place:] if frame.change is not None)
+        assert {frame.number for frame in frames[:place] if frame.number} == set(range(101, known[1] + 1))
+
+
+async def test_a_room_goes_on_where_it_broke_off(server: Server) -> None:
+    server.eval(".room = room(); .room.set_name('lobby');")
+    seen = []
+    last: dict[str, str] = {}
+    for start in range(0, 12, 3):
+        async with stream(server, "scope=//stuff&room=lobby", headers=last) as events:
+            assert (await events.read())[0] == "room.join"
+            if start:
+                for _ in range(2):
+                    seen.append((await events.read())[1]["args"][0])
+            server.eval("room('lobby').emit('n', n)", n=start)
+            seen.append((await events.read())[1]["args"][0])
+            last = {"Last-Event-ID": events.last_id}
+        for n in (start + 1, start + 2):
+            server.eval("room('lobby').emit('n', n)", n=n)
+    assert seen == list(range(10))
+
+
+async def test_a_room_whose_history_is_gone_says_so(server: Server) -> None:
+    room = server.eval(".room = room(); .room.set_name('lobby'); .room.id()")
+    async with stream(server, "scope=//stuff&room=lobby&since=1.5") as events:
+        name, data = await events.read()
+        assert (name, data["warn_code"], data["rooms"]) == ("warning", 5, [room])
+        assert (await events.read())[0] == "room.join"
 
 
 # --- logins ----------------------------------------------------------------------------------------------------------
