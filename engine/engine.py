@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from math import inf
 from operator import itemgetter
 from typing import Any
 
@@ -117,6 +118,8 @@ class Engine:
         self.timer = timer
         self.random: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
         self.max_result_bytes = MAX_RESULT_BYTES
+        self.slow_after = inf  # seconds that a query may take without being logged
+        self._slow_error = inf
         self.next_id = 1  # the next id of a thing, room or task
         self.next_definition_id = 1  # the next id of a user or collection
         self.last_change = 0
@@ -378,7 +381,7 @@ class Engine:
             values.clear()  # what the procedure lets go of must go
             return closure.call(ctx, *arguments)
 
-        return self.execute(where, caller, call, {}, changes, by_request=True, conditions=asked)
+        return self.execute(where, caller, call, {}, changes, by_request=True, procedure=procedure, conditions=asked)
 
     def _asked(self, scope: Scope, conditions: Any, fits: Callable[[Any], Any] | None) -> Conditions:
         """The conditions of a request, which hold. Raises BadDataError, OperationError or ChangedError."""
@@ -406,8 +409,9 @@ class Engine:
         by_request: bool = False,
         code: str = "",
         conditions: Conditions | None = None,
+        procedure: str = "",
     ) -> Outcome:
-        """Run compiled code; never raises. `by_request`: it is a procedure, run by a request; `code` is the text of a
+        """Run compiled code; never raises. `by_request`: it is a `procedure`, run by a request; `code` is the text of a
         query, for the history of commits; `conditions` have been looked at, but for `atomic`."""
         began = self.timer()
         ctx = Context(self, scope, caller, scope.root)
@@ -423,9 +427,23 @@ class Engine:
         self.executing += 1
         seconds = self.timer() - began
         self.count(seconds, outcome.error is not None)
+        if seconds > self.slow_after:
+            self._log_slow(seconds, scope, caller, f"run of {procedure}" if by_request else code)
         if outcome.change is not None or outcome.more:
             self.counters.add_change(seconds)
         return outcome
+
+    def log_slow(self, warning: float, error: float) -> None:
+        """Log queries that take longer than so many seconds, as warnings or errors; 0: not."""
+        self._slow_error = error or inf
+        self.slow_after = min(warning or inf, self._slow_error)
+
+    def _log_slow(self, seconds: float, scope: Scope, caller: Caller, what: str) -> None:
+        level = logging.ERROR if seconds > self._slow_error else logging.WARNING
+        if "password" in what:
+            what = "a query about passwords"
+        user = caller.user
+        log.log(level, "slow: %.3f s, in %s, by %s: %.500r", seconds, scope.title, user.name if user else "?", what)
 
     def end_live(self, ctx: Context) -> None:
         """A live query was evaluated, and may leave nothing behind."""

@@ -129,6 +129,8 @@ class App:
         self.modules = Modules(loop, config.modules_path, config.python_interpreter, config.module_time, repositories)
         self._engine = Engine()
         self._engine.host = _Host(self, config)
+        self._engine.max_result_bytes = config.max_result
+        self._engine.log_slow(config.slow_query_warning, config.slow_query_error)
         self._core: Core | None = None
         self._http: Http | None = None
         self._committer: Committer | None = None

@@ -42,6 +42,9 @@ class Config:
     tcp_port: int = field(default=9200, metadata=about("port for native packages; 0: off", 0, _PORT))
     ws_port: int = field(default=9270, metadata=about("port for WebSocket and the pages; 0: off", 0, _PORT))
     http_port: int = field(default=9210, metadata=about("port for HTTP; 0: off", 0, _PORT))
+    unix_socket: Path | None = field(
+        default=None, metadata=about("file of a Unix socket for native packages too; there must be none yet")
+    )
     tls_cert: Path | None = field(
         default=None, metadata=about("PEM file with the certificate chain; with --tls-key: TLS on every port")
     )
@@ -53,6 +56,13 @@ class Config:
         default=64 * _MIB, metadata=about("largest body of an HTTP request, in bytes", 1024, 1 << 30)
     )
     log_level: str = field(default="warning", metadata=about("least severe message to log: " + ", ".join(LOG_LEVELS)))
+    slow_query_warning: float = field(
+        default=0.0, metadata=about("log queries that take longer, in seconds, as warnings; 0: don't", 0, 86400)
+    )
+    slow_query_error: float = field(
+        default=0.0, metadata=about("log queries that take longer, in seconds, as errors; 0: don't", 0, 86400)
+    )
+    max_result: int = field(default=20 * _MIB, metadata=about("largest result of a query, in bytes", 1024, 1 << 30))
     query_time: float = field(
         default=10.0, metadata=about("longest time a query may run, in seconds; 0: no limit", 0, 86400)
     )
@@ -111,8 +121,8 @@ class Config:
             raise ConfigError(f"--github-url must begin with https:// or http://, not {self.github_url!r}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("--tls-cert and --tls-key go together: set both or neither")
-        if not (self.tcp_port or self.ws_port or self.http_port):
-            raise ConfigError("every port is 0, so nobody could reach the server")
+        if not (self.tcp_port or self.ws_port or self.http_port or self.unix_socket):
+            raise ConfigError("every port is 0, and there is no Unix socket, so nobody could reach the server")
         ports = [port for port in (self.tcp_port, self.ws_port, self.http_port) if port]
         if len(set(ports)) < len(ports):
             raise ConfigError("--tcp-port, --ws-port and --http-port must differ")
@@ -161,7 +171,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ConfigError(f"{path}: {key} must be text or a number")
         values[name] = _convert(name, str(value), f"{path}: {key}")
-        if name in ("data_dir", "tls_cert", "tls_key", "modules_path"):
+        if name in ("data_dir", "unix_socket", "tls_cert", "tls_key", "modules_path"):
             values[name] = path.parent / values[name]
     return values
 

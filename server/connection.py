@@ -84,8 +84,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        if isinstance(peer, tuple):
-            self.address = str(peer[0])
+        self.address = str(peer[0]) if isinstance(peer, tuple) else "a Unix socket"
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
         if not self.core.opened(self):
             self.blocked |= CLOSED

@@ -1,11 +1,13 @@
-"""The open doors: TCP, WebSocket with the pages, and HTTP."""
+"""The open doors: TCP, a Unix socket, WebSocket with the pages, and HTTP."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from server.config import Config, ConfigError
@@ -26,7 +28,7 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_US
 
 
 class ListenError(Exception):
-    """A port can't be listened on; the message says which and why."""
+    """A port or Unix socket can't be listened on; the message says which and why."""
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -53,6 +55,7 @@ class Listeners:
         self._config = config
         self._loop = loop
         self._servers: list[asyncio.Server] = []
+        self._unix: os.stat_result | None = None  # of the Unix socket's file
         self._tls: ssl.SSLContext | None = None
         if config.tls_cert is not None and config.tls_key is not None:
             self._tls = tls_context(config.tls_cert, config.tls_key)
@@ -69,9 +72,25 @@ class Listeners:
         config = self._config
         if config.tcp_port:
             await self._listen(lambda: TcpConnection(core), config.tcp_port, self._tls)
+        if config.unix_socket is not None:
+            await self._listen_unix(core, config.unix_socket)
         if config.ws_port:
             pages = Pages(pages_folder())
             await self._listen(lambda: WebSocketConnection(core, pages), config.ws_port, self._tls)
+
+    async def _listen_unix(self, core: Core, path: Path) -> None:
+        """Listen on a Unix socket, for processes of the server's user and group."""
+        if path.exists() or path.is_symlink():
+            raise ListenError(f"{path} is there already: remove it if no server listens there, or name another file")
+        before = os.umask(0o117)
+        try:
+            server = await self._loop.create_unix_server(lambda: TcpConnection(core), str(path), backlog=BACKLOG)
+            self._unix = path.lstat()
+        except OSError as error:
+            raise ListenError(f"can't listen on the Unix socket {path}: {error.strerror or error}") from None
+        finally:
+            os.umask(before)
+        self._servers.append(server)
 
     async def _listen(self, factory: Callable[[], asyncio.Protocol], port: int, tls: ssl.SSLContext | None) -> None:
         try:
@@ -101,6 +120,8 @@ class Listeners:
         doors = []
         if config.tcp_port:
             doors.append(f"TCP {host}:{config.tcp_port}{tls}")
+        if config.unix_socket is not None:
+            doors.append(f"Unix socket {config.unix_socket}")
         if config.ws_port:
             doors.append(f"WebSocket {'wss' if tls else 'ws'}://{host}:{config.ws_port}/")
         if config.http_port:
@@ -126,3 +147,9 @@ class Listeners:
         """Take nobody."""
         for server in self._servers:
             server.close()
+        path, ours = self._config.unix_socket, self._unix
+        self._unix = None
+        if path is not None and ours is not None:
+            with suppress(OSError):  # some event loops have removed it
+                if os.path.samestat(path.lstat(), ours):
+                    path.unlink()

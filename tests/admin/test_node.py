@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,29 @@ def test_what_the_cache_drops_is_counted(engine: Engine, outcome: Ask) -> None:
     for number in range(100):
         outcome(f"{number}")
     assert counted(outcome)["wasted_cache"] > 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "warning", "error", "level"),
+    [(1.0, 0.0, 0.0, None), (1.0, 2.0, 3.0, None), (2.5, 2.0, 3.0, "WARNING"), (3.5, 2.0, 3.0, "ERROR"),
+     (3.5, 0.0, 3.0, "ERROR"), (2.5, 0.0, 3.0, None), (9.0, 2.0, 0.0, "WARNING")],
+)  # fmt: skip
+def test_slow_queries_are_logged(
+    engine: Engine, outcome: Ask, caplog: pytest.LogCaptureFixture, seconds: float, warning: float, error: float,
+    level: str | None,
+) -> None:  # fmt: skip
+    outcome("new_procedure('slow', |key| 1)")
+    engine.log_slow(warning, error)
+    times = itertools.count(0.0, seconds)
+    engine.timer = lambda: next(times)
+    outcome("'quoted'")
+    engine.run(Admin(engine), "//stuff", "slow", ["secret"])
+    outcome("set_password('admin', 'secret')", scope="@t")
+    assert [record.levelname for record in caplog.records] == ([] if level is None else [level] * 3)
+    if level is not None:
+        assert f"slow: {seconds:.3f} s, in @collection:stuff, by admin: \"'quoted'\"" in caplog.text
+        assert "run of slow" in caplog.text
+        assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize(

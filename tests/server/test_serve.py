@@ -284,3 +284,54 @@ async def test_unreachable_things_go_in_quiet_moments(start: Start) -> None:
     await again.ready()
     client = await again.client()
     assert (await client.request(QUERY, ["//stuff", f"thing({thing_id})"]))[0] == ERROR
+
+
+async def test_a_unix_socket(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = await start("--unix-socket", str(path))
+    assert f"Unix socket {path}" in await server.ready()
+    assert path.is_socket() and path.stat().st_mode & 0o777 == 0o660
+    client = Client(*await asyncio.open_unix_connection(str(path)))
+    assert (await client.request(AUTH, ["admin", "wrong"]))[0] == ERROR
+    assert await client.request(AUTH, ["admin", "pass"]) == (OK, None)
+    assert await client.request(QUERY, ["//stuff", "1 + 1"]) == (DATA, 2)
+    code = "node_info().load().connected_clients"
+    assert await client.request(QUERY, ["@n", code]) == (DATA, 1)
+    assert await server.end() == 0
+    assert not path.exists()
+    assert "a Unix socket: login refused" in await server.said()
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "socket"])
+async def test_a_unix_socket_that_is_there_already(start: Start, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "socket"
+    if kind == "file":
+        path.write_text("precious")
+    elif kind == "link":
+        path.symlink_to(tmp_path / "nowhere")
+    else:
+        left = await start("--unix-socket", str(path))
+        await left.ready()
+        assert await left.end(signal.SIGKILL) == -signal.SIGKILL
+    server = await start("--unix-socket", str(path))
+    assert await within(server.process.wait()) == 1
+    assert f"{path} is there already" in await server.said()
+    assert path.is_symlink() or path.exists()
+
+
+async def test_a_unix_socket_alone(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = await start("--unix-socket", str(path), "--tcp-port", "0", "--ws-port", "0", "--http-port", "0")
+    await server.ready()
+    client = Client(*await asyncio.open_unix_connection(str(path)))
+    assert await client.request(AUTH, ["admin", "pass"]) == (OK, None)
+    assert await server.end() == 0
+
+
+async def test_settings_of_the_engine(start: Start) -> None:
+    server = await start("--slow-query-warning", "0.000001", "--max-result", "10000")
+    await server.ready()
+    client = await server.client()
+    assert (await client.request(QUERY, ["//stuff", "range(1000).map(|i| {i:})"]))[1]["error_code"] == -6
+    assert await server.end() == 0
+    assert "WARNING slow: " in await server.said()
