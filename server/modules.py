@@ -107,7 +107,11 @@ class Modules:
         self.restart(module)
 
     def configure(self, module: Module) -> None:
-        self._runner(module).configure()
+        runner = self._runner(module)
+        if runner.refused:  # this may be what it wants
+            self.restart(module)
+        else:
+            runner.configure()
 
     def restart(self, module: Module) -> None:
         runner = self._runner(module)
@@ -177,6 +181,8 @@ class _Runner:
         self.settled = asyncio.Event()
         """Set once it runs, or can't."""
         self.restarts = 0
+        self.refused = False
+        """Whether it does not run because it refused its configuration."""
         self.open: dict[int, tuple[Done, asyncio.TimerHandle | None]] = {}
         self._last_id = 0
         self._wanted = 0  # counts up whenever the process is to be another one
@@ -241,6 +247,7 @@ class _Runner:
     def start(self) -> None:
         """Have a process, if there is a file for it."""
         self._wanted += 1
+        self.refused = False
         self.settled.clear()
         folder = self.modules.folder
         if folder is None:
@@ -343,6 +350,7 @@ class _Runner:
             for package_id, kind, body in decoder.feed(data):
                 if kind == REFUSED:
                     self.restarts = MAX_RESTARTS  # it would refuse it again
+                    self.refused = True
                     return "it refused its configuration"
                 if kind != ACCEPTED:
                     self._answered(package_id, kind, bytes(body))

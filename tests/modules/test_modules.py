@@ -171,6 +171,9 @@ async def test_a_module_that_refuses_its_configuration(server: Server) -> None:
     while "refused" not in await ask(client, "module_info('many').load().status;", "@t"):
         await asyncio.sleep(0.02)
     assert await ask(client, "many({do: 'echo'});") == OPERATION
+    assert await ask(client, "set_module_conf('many', 'yes');", "@t") is None
+    await running(client)
+    assert await ask(client, "many({do: 'conf', load: true}).then(|r| r);") == "yes"
 
 
 async def test_modules_survive_the_server(server: Server) -> None:
