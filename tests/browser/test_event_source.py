@@ -15,7 +15,7 @@ from .window import Window
 READ = """
 window.seen = [];
 const stream = new EventSource(arguments[0]);
-for (const name of ["watch.init", "watch.update", "room.emit", "node.status"]) {
+for (const name of ["watch.init", "watch.update", "room.emit", "warning", "node.status"]) {
   stream.addEventListener(name, ({ data, lastEventId }) => seen.push([name, JSON.parse(data), lastEventId]));
 }
 stream.addEventListener("error", () => seen.push(["error", stream.readyState]));
@@ -66,14 +66,20 @@ def test_a_watch_goes_on_over_a_restart(window: Window, server: Server) -> None:
     server.query(".x = 'two'; .room.emit('hello', 3)")
     window.until(lambda: len(seen(window)) == 3)
     first, emit, update = seen(window)
-    assert (first[0], first[1]["thing"]["x"], first[2]) == ("watch.init", 1, str(first[1]["event"]))
-    assert (emit[0], emit[1]["args"]) == ("room.emit", [3])
+    change, number = first[2].split(".")
+    assert (first[0], first[1]["thing"]["x"], change) == ("watch.init", 1, str(first[1]["event"]))
+    assert (emit[0], emit[1]["args"], emit[2]) == ("room.emit", [3], f"{change}.{emit[1]['number']}")
+    assert emit[1]["number"] > int(number)
     assert (update[0], update[1]["jobs"]) == ("watch.update", [{"set": {"x": "two"}}])
-    assert update[2] == str(update[1]["event"])
+    assert update[2] == f"{update[1]['event']}.{emit[1]['number']}"
     server.stop()
     server.start()
-    window.until(lambda: seen(window)[-1][0] == "watch.init")
-    assert seen(window)[-1][1]["thing"]["x"] == "two"
+    server.query(".x = 'three'")
+    window.until(lambda: seen(window)[-1][0] == "watch.update" and len(seen(window)) > 5)
+    assert seen(window)[-1][1]["jobs"] == [{"set": {"x": "three"}}]
+    assert [event[0] for event in seen(window)].count("watch.init") == 1
+    lost = [event[1]["rooms"] for event in seen(window) if event[0] == "warning"]
+    assert lost == [[emit[1]["id"]]]  # what is emitted is kept in memory
     assert [event[1]["status"] for event in seen(window) if event[0] == "node.status"] == ["SHUTTING_DOWN", "OFFLINE"]
     assert {event[1] for event in seen(window) if event[0] == "error"} == {0}  # connecting, never given up
 
