@@ -142,18 +142,16 @@ def test_what_failed_was_never_there(steps: list[tuple[str, str, int | None, boo
         engine.random.seed(number)
         with nullcontext() if stop is None else Interrupted(stop):
             outcome = engine.query(Admin(engine), scope, text, None, ATOMIC)
-        engines = [engine, other]
+        came, removed, engines = [], False, [engine, other]
         if outcome.error is None:
-            came = seen(outcome)
-            removed = bool(outcome.deleted or outcome.closed_rooms)
-            engines = [other]
+            came, removed, engines = seen(outcome), bool(outcome.deleted or outcome.closed_rooms), [other]
+            del outcome  # its change holds on to rooms
         else:
             check_undone(engine, before, outcome)
             del outcome
             assert alive() == objects
             if not again:
                 continue
-            came, removed = [], False
         for each in engines:
             each.random.seed(number)
             said = seen(each.query(Admin(each), scope, text))

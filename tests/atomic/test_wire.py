@@ -19,6 +19,7 @@ from server.native import (
     DATA,
     ERROR,
     JOIN,
+    LIVE_UPDATE,
     OK,
     PING,
     PONG,
@@ -26,6 +27,8 @@ from server.native import (
     QUERY_WITH,
     ROOM_EMIT,
     RUN_WITH,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
     UPDATE,
     WATCH,
 )
@@ -207,3 +210,22 @@ async def test_on_disk_is_what_was_told(tmp_path: Path) -> None:
         # Conditions hold over a restart.
         assert (await fails(client, QUERY_WITH, "//stuff", "1", None, {"decided_at": at - 1}))[0] == -7
         assert await client.request(QUERY_WITH, ["//stuff", "1", None, {"decided_at": at}]) == (DATA, 1)
+
+
+async def test_a_live_query_does_not_see_what_was_undone(server: Server) -> None:
+    client, follower = await native(server), await native(server)
+    _, at = await client.request(QUERY, ["//stuff", ".live = [{n: 1}]; last_change()"])
+    code = ".live.map(|each| each.n)"
+    kind, reply = await follower.request(SUBSCRIBE, ["//stuff", {"code": code}])
+    assert (kind, reply["value"], reply["change"]) == (DATA, [1], at)
+    for text in (".live.push({n: 2}); 1/0", ".live[0].n = 5; 1/0", ".del('live'); 1/0"):
+        assert (await fails(client, QUERY_WITH, "//stuff", text, None, ATOMIC))[0] == -58
+    # Taken up again, it has not changed.
+    again = await follower.request(SUBSCRIBE, ["//stuff", {"code": code, "since": at}])
+    assert again == (DATA, {"subscription": again[1]["subscription"], "change": at, "resumed": True})
+    await follower.request(UNSUBSCRIBE, [again[1]["subscription"]])
+    assert (await client.request(QUERY_WITH, ["//stuff", ".live[0].n = 7", None, ATOMIC])) == (DATA, 7)
+    _, kind, update = await follower.read()
+    assert (kind, update["change"]) == (LIVE_UPDATE, at + 1)
+    assert update.get("value", [7]) == [7]
+    assert update.get("patch", []) in ([], [{"op": "replace", "path": "/0", "value": 7}])
