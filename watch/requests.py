@@ -18,6 +18,7 @@ from watch.audience import Subscriber
 from watch.deep import MAX_DEEP
 from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_DELETE, WATCH_INIT, not_watchable
 from watch.hub import Hub
+from watch.lag import Lag
 from watch.resume import MAX_MISSED_BYTES, Missed
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Requests:
         def answer() -> Answer:
             now = self._watchable(caller, scope)
             value = {"change": self.engine.last_change, "resumed": now is where and not missed.fresh}
-            if subscriber.form is not form:  # it has fallen behind meanwhile
+            if subscriber.form is not form or isinstance(form, Lag):  # it is behind, or was when this began
                 value["resumed"] = False
             if not value["resumed"]:
                 assert isinstance(now, Collection)

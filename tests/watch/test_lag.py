@@ -14,7 +14,7 @@ from tests.things import test_programs as plain
 from tests.watch import test_mirrors
 from tests.watch.test_hub import Connection, World
 from tests.watch.test_mirrors import attempts
-from watch import Lag, Live, SlowReaders
+from watch import Lag, Live, Resumption, SlowReaders
 from watch.events import WATCH_DELETE, WATCH_STOP
 
 
@@ -162,6 +162,22 @@ def test_to_ask_again_while_behind_begins_anew() -> None:
     world.hub.drop(two)
     world.catch_up(world.one)
     assert [name for name, _ in world.told(world.one)] == ["presence.leave"]
+
+
+def test_watches_taken_up_while_behind_begin_anew() -> None:
+    world = SlowWorld()
+    since = world.engine.last_change
+    world.query(world.other, ".a.n = 2; nil")
+    world.slow.fall_behind(world.one)
+    resumption = world.requests.watch_with(world.one, "//stuff", {"ids": [world.a], "since": since})
+    assert isinstance(resumption, Resumption)
+    while (work := resumption.proceed()) is not None:
+        work()
+    world.catch_up(world.one)
+    answer = resumption.answer()
+    assert answer.value["resumed"] is False
+    answer.events()
+    assert [(name, data["thing"]["n"]) for name, data in world.told(world.one)] == [("init", 2)]
 
 
 def test_what_was_missed_comes_in_parts() -> None:
