@@ -67,20 +67,26 @@ class Conditions:
             return
         if things is not None and scope.kind != "C":
             raise BadDataError(f"there are no things in {scope.title}: leave things out")
-        for thing in things or ():
-            if scope.find(thing) is None:  # type: ignore[union-attr]
-                raise ChangedError(f"there is no thing {thing} in {scope.title}, or no more")
-        keys: list[Key] = [(EVERYTHING, scope.id)] if things is None else [*things]
         recent = engine.recent
+        keys: list[Key] = [(EVERYTHING, scope.id)] if things is None else [*things]
+        gone = [thing for thing in things or () if scope.find(thing) is None]  # type: ignore[union-attr]
         changed = recent.changed_since(keys, decided_at)
+        if changed is None and decided_at > recent.last:
+            raise ChangedError(f"the change {decided_at} is not made: the last one is {recent.last}", things or ())
         if changed is None:
-            if decided_at > recent.last:
-                raise ChangedError(f"the change {decided_at} is not made: the last one is {recent.last}")
+            kept = recent.first - 1
             raise ChangedError(
-                f"the change {decided_at} is too long ago: what has changed since is known from {recent.first - 1} on"
+                f"the change {decided_at} is too long ago: changes are known from {kept} on", things or ()
             )
-        if changed:
-            which = scope.title
-            if things is not None:
-                which = f"thing {next(each for each in things if recent.changed_since((each,), decided_at))}"
-            raise ChangedError(f"{which} has changed since the change {decided_at}")
+        if things is None and changed:
+            raise ChangedError(f"{scope.title} has changed since the change {decided_at}")
+        if gone or changed:
+            found = [each for each in things or () if each in gone or recent.changed_since((each,), decided_at)]
+            raise ChangedError(f"{_named(found)} changed since the change {decided_at}, or gone", found)
+
+
+def _named(things: list[int]) -> str:
+    if len(things) == 1:
+        return f"the thing {things[0]} has"
+    shown = ", ".join(map(str, things[:10]))
+    return f"the things {shown}{' and more' if len(things) > 10 else ''} have"

@@ -7,6 +7,7 @@ not catch them, or it did not begin.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 __all__ = [
@@ -131,9 +132,16 @@ class CustomError(LanguageError):
 
 
 class ChangedError(OperationError):
-    """A request was decided on a state that is no more: it has done nothing. No code can raise or catch it."""
+    """A request was decided on a state that is no more: it has done nothing. No code can raise or catch it.
+
+    `things` are the ids of those that it named which have changed, or may have, or are gone.
+    """
 
     code, name = -7, "ChangedError"
+
+    def __init__(self, message: str = "", things: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.things = list(things)
 
 
 class ResultTooLarge(UncatchableError):

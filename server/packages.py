@@ -11,7 +11,7 @@ from typing import Any
 
 from msgpack import ExtraData, Timestamp, Unpacker, unpackb
 
-from engine.errors import BadDataError, EngineError, TypeFailed
+from engine.errors import BadDataError, ChangedError, EngineError, TypeFailed
 from engine.login import HashFirst
 from server.contracts import Answer, Outcome
 from server.forms import pack
@@ -214,7 +214,10 @@ def _reply(session: Session, package_id: int, outcome: Outcome) -> bytes:
 
 def _error(error: EngineError) -> bytes:
     untraced(error)
-    return pack({"error_code": error.code, "error_msg": error.message})
+    told: dict[str, Any] = {"error_code": error.code, "error_msg": error.message}
+    if isinstance(error, ChangedError):
+        told["things"] = error.things
+    return pack(told)
 
 
 def _serve_other(session: Session, package_id: int, kind: int, data: bytes | bytearray) -> None:

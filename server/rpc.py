@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from engine.errors import EngineError
+from engine.errors import ChangedError, EngineError
 from server.jsonvalues import decode, encode
 
 __all__ = [
@@ -162,4 +162,6 @@ def failure(call_id: str, error: RpcError | EngineError) -> str:
     told: dict[str, Any] = {"code": error.code, "message": error.message}
     if isinstance(error, EngineError):
         told["data"] = {"class": error.name}
+        if isinstance(error, ChangedError):
+            told["data"]["things"] = error.things
     return f'{{"jsonrpc":"2.0","id":{call_id},"error":{encode(told)}}}'

@@ -6,6 +6,7 @@ Python has a class of that name, the name says what went wrong instead (`LookupF
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 __all__ = [
@@ -118,9 +119,16 @@ class OperationError(ServerError):
 
 
 class ChangedError(OperationError):
-    """What the request was decided on has changed since: it has done nothing. Read again, decide again."""
+    """What the request was decided on has changed since: it has done nothing. Read again, decide again.
+
+    `things` are the ids of those that it named which have changed, or may have, or are gone.
+    """
 
     code, name = -7, "ChangedError"
+
+    def __init__(self, message: str = "", things: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.things = list(things)
 
 
 class NumArgumentsError(ServerError):
@@ -204,13 +212,14 @@ class InternalError(ServerError):
 
 
 _CLASSES: dict[int, type[ServerError]] = {
-    ChangedError.code: ChangedError,
-    **{cls.code: cls for cls in ServerError.__subclasses__() if cls is not CustomError},
+    cls.code: cls for cls in ServerError.__subclasses__() if cls is not CustomError
 }
 
 
-def server_error(code: int, message: str) -> ServerError:
-    """The error with a code."""
+def server_error(code: int, message: str, things: Iterable[int] = ()) -> ServerError:
+    """The error with a code; `things` where it names some."""
+    if code == ChangedError.code:
+        return ChangedError(message, things)
     if cls := _CLASSES.get(code):
         return cls(message)
     return CustomError(message, code)

@@ -140,8 +140,8 @@ class Protocol:
 
 def _error(value: Any) -> ServerError:
     try:
-        return server_error(int(value["error_code"]), str(value["error_msg"]))
-    except (TypeError, KeyError, ValueError):
+        return server_error(int(value["error_code"]), str(value["error_msg"]), value.get("things", ()))
+    except (AttributeError, TypeError, KeyError, ValueError):
         return BadDataError("the server answered with an error that has no code")
 
 

@@ -75,9 +75,9 @@ async def test_native_packages(server: Server) -> None:
     assert (kind, said["event"]) == (ROOM_EMIT, "told")
     _, kind, update = await watcher.read()
     assert (kind, update["event"], update["jobs"]) == (UPDATE, at + 1, [{"set": {"n": 11}}])
-    assert (await fails(client, QUERY_WITH, "//stuff", ".thing.n = 3", None, {"decided_at": at, "things": [thing]}))[
-        0
-    ] == -7
+    refused = [".thing.n = 3", None, {"decided_at": at, "things": [thing]}]
+    kind, error = await client.request(QUERY_WITH, ["//stuff", *refused])
+    assert (kind, error["error_code"], error["things"]) == (ERROR, -7, [thing])
     conditions = {"decided_at": at + 1, "things": [thing]}
     assert await client.request(QUERY_WITH, ["//stuff", ".thing.n = 3", None, conditions]) == (DATA, 3)
     assert (await client.request(QUERY, ["//stuff", "new_procedure('p', |x| {.p = x; 1/x});"]))[0] == DATA
@@ -131,7 +131,7 @@ async def test_json_rpc(server: Server) -> None:
         asked = {"scope": "//stuff", "code": ".json.n += 1", **conditions}
         assert (await call(socket, "query", asked))["result"] == 2
         refused = (await call(socket, "query", asked))["error"]
-        assert refused["code"] == -7 and refused["data"] == {"class": "ChangedError"}
+        assert refused["code"] == -7 and refused["data"] == {"class": "ChangedError", "things": [thing]}
         assert f"thing {thing}" in refused["message"]
         await call(socket, "query", ["//stuff", "new_procedure('json', |n| {.json.n = n; n/n});"])
         asked = {"scope": "//stuff", "procedure": "json", "args": [0], "atomic": True}
@@ -179,8 +179,9 @@ async def test_the_python_client(server: Server, scheme: str) -> None:
         asked = db.using(atomic=True, decided_at=at, things=[thing])
         assert await asked.query("//stuff", ".python.n += n", n=1) == 2
         for refused in (asked, db.using(decided_at=at)):
-            with pytest.raises(livethings.ChangedError, match=str(at)):
+            with pytest.raises(livethings.ChangedError, match=str(at)) as error:
                 await refused.query("//stuff", ".python.n += n", n=1)
+            assert error.value.things == ([thing] if refused is asked else [])
         await db.query("//stuff", ".del('python')")
         with pytest.raises(ValueError, match="decided_at"):
             db.using(things=[thing])
