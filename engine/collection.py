@@ -153,9 +153,12 @@ class Collection:
 
     def find_room(self, which: int | str) -> Any:
         """The stored room with that id or name, None when there is none."""
-        for room_id, ref in self.rooms.items():
+        if type(which) is int:
+            found = self.rooms.get(which)
+            return None if found is None else found()
+        for ref in self.rooms.values():
             room = ref()
-            if room is not None and (room_id == which or room.name == which):
+            if room is not None and room.name == which:
                 return room
         return None
 

@@ -74,7 +74,8 @@ class Lag:
             self.live[data["subscription"]] = None
         elif kind == ROOM_EMIT:
             if "number" in data:
-                self.numbered.setdefault(data["id"], data["number"] - 1)
+                before = data["number"] - 1
+                self.numbered[data["id"]] = min(before, self.numbered.get(data["id"], before))
             else:
                 self.rooms[data["id"]] = None
         elif kind in (PRESENCE_JOIN, PRESENCE_LEAVE):

@@ -45,7 +45,8 @@ class _Observed:
         """Raise ForbiddenError for who may not see who is there: it takes what watching or joining takes."""
         require(user, self.collection, JOIN)
         if self.word == "room":
-            room = self.collection.find_room(self.id)
+            ref = self.collection.rooms.get(self.id)
+            room = None if ref is None else ref()
             if not name_allowed(user, "rooms", None if room is None else room.name):
                 raise ForbiddenError(f"the whitelist of the user {user.name} does not allow the room {self.id}")
 

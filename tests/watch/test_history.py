@@ -232,6 +232,26 @@ def test_a_slow_reader_gets_what_is_kept() -> None:
     assert heard(one) == [(world.history.number, "e")]
 
 
+def test_who_joins_while_it_is_behind_gets_what_it_asked_for() -> None:
+    world = Rooms()
+    slow = SlowReaders(world.hub, Live(world.engine, world.say))
+    one = world.connect()
+    number = world.join(one, "hall")["number"]
+    world.emit("a")
+    slow.fall_behind(one)
+    world.emit("b")
+    assert heard_frames(one) == ["a"]
+    assert world.join(one, "hall", since=number)["resumed"]
+    assert slow.catch_up(one, 1000)
+    assert heard_frames(one) == ["a", "b"]
+
+
+def heard_frames(connection: Connection) -> list[Any]:
+    """As `heard`, of a connection for which some events made no frame; the words alone."""
+    connection.out[:] = [frame for frame in connection.out if frame]
+    return [word for _, word in heard(connection)]
+
+
 # --- any order -------------------------------------------------------------------------------------------------------
 
 
