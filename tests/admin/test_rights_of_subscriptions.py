@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from engine.engine import Outcome
 from engine.errors import AuthError, EngineError, ForbiddenError
-from engine.users import FULL, JOIN, QUERY, RUN
+from engine.users import CHANGE, FULL, JOIN, QUERY, RUN
 from tests.admin.test_rights import ALL_MASKS, Place, place, told, tried  # noqa: F401  (a fixture)
 from watch import Live
 from watch.events import LIVE_END, LIVE_UPDATE
@@ -128,38 +129,66 @@ def test_a_live_query_is_its_users_also_when_the_connection_is_somebody_elses(wa
 
 # --- watches, rooms and presence with options ------------------------------------------------------------------------
 
-REQUESTS: dict[str, Callable[[Place, int, int], EngineError | None]] = {
-    "watch since": lambda here, thing, room: tried(
-        here.requests.watch_with, here.iris, "//stuff", {"ids": [thing], "since": here.engine.last_change}
+REQUESTS: dict[str, Callable[[Place, int], Any]] = {
+    "watch since": lambda here, thing: here.requests.watch_with(
+        here.iris, "//stuff", {"ids": [thing], "since": here.engine.last_change}
     ),
-    "watch deep": lambda here, thing, room: tried(
-        here.requests.watch_with, here.iris, "//stuff", {"ids": [thing], "deep": 3}
+    "watch deep": lambda here, thing: here.requests.watch_with(here.iris, "//stuff", {"ids": [thing], "deep": 3}),
+    "join with history": lambda here, thing: here.requests.join_with(
+        here.iris, "//stuff", {"rooms": ["hall"], "since": 0}
     ),
-    "presence of a room": lambda here, thing, room: tried(present, here, {"room": "hall"}),
-    "presence at a thing": lambda here, thing, room: tried(present, here, {"thing": thing}),
+    "presence of a room": lambda here, thing: here.hub.presence.ask(here.iris, "//stuff", {"room": "hall"}),
+    "presence at a thing": lambda here, thing: here.hub.presence.ask(here.iris, "//stuff", {"thing": thing}),
+}
+"""Requests with options, each of which takes JOIN."""
+
+ATOMIC: dict[str, tuple[Callable[[Place, Any], Outcome], int]] = {
+    "query": (lambda here, asked: here.engine.query(here.iris, "//stuff", "1", None, asked), QUERY),
+    "query that changes": (
+        lambda here, asked: here.engine.query(here.iris, "//stuff", ".n = 1", None, asked),
+        QUERY | CHANGE,
+    ),
+    "run": (lambda here, asked: here.engine.run(here.iris, "//stuff", "read", None, asked), RUN),
+    "run what changes": (lambda here, asked: here.engine.run(here.iris, "//stuff", "write", None, asked), RUN | CHANGE),
 }
 
 
-class _Silent:
-    def events(self) -> None: ...
-
-
-def present(here: Place, asked: dict[str, Any]) -> _Silent:
+def present(here: Place, asked: dict[str, Any]) -> None:
     here.hub.presence.ask(here.iris, "//stuff", asked)
-    return _Silent()
+
+
+def refusal(act: Callable[[Place, int], Any], here: Place, thing: int) -> EngineError | None:
+    try:
+        act(here, thing)
+    except EngineError as error:
+        return error
+    return None
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_requests_with_options(place: Callable[[], Place], name: str) -> None:  # noqa: F811
     here = place()
-    thing, room = here.as_admin("[.x.id(), .room.id()]")
+    thing = here.as_admin(".x.id()")
     for mask in ALL_MASKS:
         here.allow("//stuff", mask)
-        found = REQUESTS[name](here, thing, room)
+        found = refusal(REQUESTS[name], here, thing)
         assert isinstance(found, ForbiddenError) is not bool(mask & JOIN), (mask, found)
         assert found is None or isinstance(found, ForbiddenError)
     here.iris.user = None  # type: ignore[assignment]
-    assert isinstance(REQUESTS[name](here, thing, room), AuthError)
+    assert isinstance(refusal(REQUESTS[name], here, thing), AuthError)
+
+
+@pytest.mark.parametrize("name", ATOMIC)
+def test_atomic_requests(place: Callable[[], Place], name: str) -> None:  # noqa: F811
+    act, right = ATOMIC[name]
+    here = place()
+    for mask in ALL_MASKS:
+        here.allow("//stuff", mask)
+        for asked in ({"atomic": True}, {"decided_at": here.engine.last_change, "things": [1]}):
+            found = act(here, asked).error
+            assert isinstance(found, ForbiddenError) is (mask & right != right), (mask, found)
+    here.iris.user = None  # type: ignore[assignment]
+    assert isinstance(act(here, {"atomic": True}).error, AuthError)
 
 
 @pytest.mark.parametrize("mask", ALL_MASKS)
