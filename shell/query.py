@@ -49,6 +49,9 @@ def add(parser: ArgumentParser) -> None:
         dest="variables",
         help="a variable of the query, as often as there are any; the value is JSON, or else text",
     )
+    parser.add_argument(
+        "--atomic", action="store_true", help="change nothing when it fails; else what it did before that stays done"
+    )
     parser.add_argument("-r", "--raw", action="store_true", help="print text and bytes as they are, not as JSON")
     add_options(parser)
 
@@ -64,7 +67,7 @@ def run(parsed: Namespace) -> int:
 
     async def work(database: Database) -> int:
         async with logging(database):
-            value = await database.query(parsed.scope, code, **given)
+            value = await database.using(atomic=parsed.atomic).query(parsed.scope, code, **given)
         write(value, raw=parsed.raw)
         return OK
 

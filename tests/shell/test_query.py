@@ -81,6 +81,12 @@ def test_an_error_of_the_query(shared_server: Server) -> None:
     assert done.returncode == 1 and "nothing" in done.stderr
 
 
+def test_all_or_nothing(shared_server: Server) -> None:
+    for arguments, kept in (((), "true\n"), (("--atomic",), "false\n")):
+        assert livethings(shared_server, "query", ".atomic = 1; 1/0;", *arguments).returncode == 1
+        assert livethings(shared_server, "query", "x = .has('atomic'); .unset('atomic'); x;").stdout == kept
+
+
 def test_no_server() -> None:
     done = livethings(None, "query", "1;", "--url", "ws://127.0.0.1:1")
     assert (done.returncode, done.stdout) == (3, "")
