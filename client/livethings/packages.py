@@ -147,7 +147,11 @@ def _error(value: Any) -> ServerError:
 
 def pack(value: Any) -> bytes:
     """A value as MessagePack. Text may hold the surrogates that `unpack` makes of bytes that are no UTF-8."""
-    return bytes(msgpack.packb(value, unicode_errors="surrogateescape"))
+    try:
+        return bytes(msgpack.packb(value, unicode_errors="surrogateescape"))
+    except TypeError as error:
+        kinds = "None, bool, int, float, str, bytes, lists and dicts"
+        raise TypeError(f"{error}; what can be sent is {kinds}") from None
 
 
 def unpack(data: bytes) -> Any:

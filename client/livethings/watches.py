@@ -48,6 +48,10 @@ class Watch(Queued[Change]):
     ) -> None:
         super().__init__(link, limit)
         self.scope = scope
+        ids = list(ids)
+        for thing_id in ids:
+            if type(thing_id) is not int:
+                raise TypeError(f"things are watched by their ids, ints: watch(scope, 3, 4), not {thing_id!r}")
         self._ids = dict.fromkeys(ids)
         self._lossy = lossy
         self._lenient = lenient  # may be empty; says of what is not there that it is gone
@@ -57,7 +61,8 @@ class Watch(Queued[Change]):
             self._seen = dict.fromkeys(self._ids, (since, ALL))
         self._replayed: dict[int, int] = {}  # of things that are told again: how many jobs of the change last seen
         self._stale: set[int] = set()  # what comes before its next first state is not wanted
-        self._routes: Routes | None = None
+        self._routes: Routes | None = None  # of the connection on which everything up to its `change` has come
+        self._resuming: Connection | None = None  # on which what was missed may still be to come
 
     @property
     def ids(self) -> list[int]:
@@ -107,10 +112,18 @@ class Watch(Queued[Change]):
         known = [thing_id for thing_id in self._ids if thing_id in self._seen and thing_id not in self._stale]
         new = [thing_id for thing_id in self._ids if thing_id not in self._seen or thing_id in self._stale]
         self._replayed = dict.fromkeys(known, 0)
+        self._resuming = connection if known else None
         if new:
             self._ask(connection, new)
         if known:
             self._resume(connection, known)
+
+            def caught_up(_: Any, error: Exception | None) -> None:
+                if error is None and self._resuming is connection:
+                    self._resuming = None
+                    self._routes = connection.routes
+
+            connection.send(Request.PING, None, caught_up)
         if not self._ids:
             self._is_started()
 
@@ -154,10 +167,15 @@ class Watch(Queued[Change]):
 
     def _enter(self, connection: Connection, ids: list[int], fresh: bool) -> None:
         """The server watches these things for us; with `fresh`, their first states come next."""
-        routes = self._routes = connection.routes
+        routes = connection.routes
+        if self._resuming is not connection:
+            self._routes = routes
         for thing_id in reversed(ids):
             if fresh:
                 routes.expected.append((self, thing_id))
+            else:
+                for other in routes.watches.get(thing_id, ()):
+                    other.on_replay(thing_id)
             if thing_id in self._ids and not self._ended:
                 routes.enter(self, thing_id)
         self._is_started()
@@ -210,6 +228,11 @@ class Watch(Queued[Change]):
                 del self._replayed[thing_id]
         self._seen[thing_id] = (update.change, len(update.jobs) + (jobs if update.change == change else 0))
         self._put(update)
+
+    def on_replay(self, thing_id: int) -> None:
+        """Changes of a thing come again, since another watch of it has missed them."""
+        if thing_id in self._seen:
+            self._replayed[thing_id] = 0
 
     def on_end(self, event: Delete | Stop) -> None:
         """A thing is watched no more."""
@@ -291,17 +314,19 @@ class DeepWatch(Watch):
         def entered(value: Any, error: Exception | None) -> None:
             if not self._granted(connection, [], error):
                 return
-            self._routes = connection.routes
-            self._routes.sole = {self: None}
+            routes = connection.routes
+            routes.sole = {self: None}
             if self._seen and not value.get("resumed"):
                 self._replayed.clear()
                 self._renewed = set()
             if not value.get("resumed"):
-                self._routes.expected.extend((self, thing_id) for thing_id in reversed(self._roots))
+                routes.expected.extend((self, thing_id) for thing_id in reversed(self._roots))
             self._is_started()
 
         def caught_up(_: Any, error: Exception | None) -> None:
             # Whatever the reply made follow has come: what is not in it is out of reach.
+            if error is None:
+                self._routes = connection.routes
             renewed, self._renewed = self._renewed, None
             if error is None and renewed is not None:
                 for thing_id in [one for one in self._ids if one not in renewed]:

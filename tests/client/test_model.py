@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import datetime
 import enum
 import gc
 from typing import Any
 
 import pytest
-from livethings import Database, LookupFailed
+from livethings import Database, LookupFailed, TypeFailed
 from livethings.model import Closure, Ref, Regex, Thing, ThingMap, on
 
 from tests.client.conftest import Open
@@ -174,6 +175,13 @@ async def test_writing(db: Database, music_id: int) -> None:
         assert a.author.songs == {a, b}
         with pytest.raises(AttributeError, match=r"await thing\.set\(likes=…\)"):
             b.likes = 8
+        for change in (lambda: b.tags.append("x"), lambda: a.author.songs.clear(), lambda: b.tags.__setitem__(0, "y")):
+            with pytest.raises(TypeError, match=r"await thing\.set"):
+                change()
+        copied = copy.deepcopy(b.tags)
+        copied.append("r")
+        await b.set(tags=copied)
+        assert b.tags == ["p", "q", "r"] and type(copied) is list
         with pytest.raises(TypeError, match="object can't be written"):
             await b.set(title=object())
         with pytest.raises(TypeError, match="time zone"):
@@ -192,6 +200,33 @@ async def test_methods_of_things_are_called(db: Database, music_id: int) -> None
     async with db.mirror("//stuff", Cup, cup_id) as cup:
         assert await cup.call("add", 4) == 4
         assert cup.n == 4
+
+
+async def test_new_things_are_written(db: Database) -> None:
+    await db.query("//stuff", "try(.del('shelf')); try(del_type('Rack')); try(del_type('Mug')); nil")
+    await db.query("//stuff", "set_type('Mug', {n: 'int'}); set_type('Rack', {cups: '[Mug]', best: 'Mug?'})")
+    shelf_id = await db.query("//stuff", ".shelf = Rack{}; .shelf.id()")
+
+    class Mug(Thing):
+        n: int
+
+    class Rack(Thing):
+        cups: list[Mug]
+        best: Mug | None
+
+    Rack.__annotations__ |= {"cups": list[Mug], "best": Mug | None}
+    async with db.mirror("//stuff", Rack, shelf_id) as shelf:
+        await shelf.set(cups=[Mug.new(n=1), Mug.new(n=2)])
+        assert [cup.n for cup in shelf.cups] == [1, 2]
+        await shelf.call("cups.push", Mug.new(n=3), shelf.cups[0])
+        assert [cup.n for cup in shelf.cups] == [1, 2, 3, 1]
+        await shelf.set(best=shelf.cups[2])
+        await shelf.call("cups.splice", 0, 2)
+        assert [cup.n for cup in shelf.cups] == [3, 1] and shelf.best is shelf.cups[0]
+        with pytest.raises(TypeFailed):
+            await shelf.call("cups.push", {"n": 4})
+        with pytest.raises(ValueError, match="a name has letters"):
+            await shelf.call("cups.push(1); .x", 1)
 
 
 async def test_enums_are_followed(db: Database, music_id: int) -> None:

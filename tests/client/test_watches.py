@@ -51,6 +51,12 @@ async def test_what_can_not_be_watched(db: Database) -> None:
             pass
 
 
+async def test_ids_are_ints(db: Database) -> None:
+    for wrong in ("3", [1, 2], None, True):
+        with pytest.raises(TypeError, match=r"watch\(scope, 3, 4\)"):
+            db.watch("//stuff", wrong)  # type: ignore[arg-type]
+
+
 async def test_several_watches_of_one_thing(db: Database) -> None:
     thing = await db.query("//stuff", ".many = {n: 0}; .many.id()")
     first, second = db.watch("//stuff", thing), db.watch("//stuff", thing)

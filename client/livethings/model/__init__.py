@@ -15,7 +15,7 @@ async with db.mirror("//stuff", Music) as music:
 """
 
 from livethings.model.mirror import Mirror
-from livethings.model.shapes import Closure, Ref, Regex
+from livethings.model.shapes import Closure, New, Ref, Regex
 from livethings.model.thing import Thing, ThingMap, on
 
-__all__ = ["Closure", "Mirror", "Ref", "Regex", "Thing", "ThingMap", "on"]
+__all__ = ["Closure", "Mirror", "New", "Ref", "Regex", "Thing", "ThingMap", "on"]

@@ -165,11 +165,16 @@ class Mirror(Generic[T]):
         await self.settled()
 
     async def call(self, thing: Thing, method: str, args: Iterable[Any], wrapped: bool) -> Any:
-        """Call a method of a thing on the server, `wrapped` as one that may have side effects."""
+        """Call a method of a thing, or of something in it, on the server, `wrapped` as one that may have side effects;
+        those are here when it returns."""
         variables = Variables()
         target = variables.expression(thing.id)
-        code = f"thing({target}).{checked_name(method)}({', '.join(map(variables.expression, args))})"
-        return await self._database.query(self._scope, f"wse({code})" if wrapped else code, **variables)
+        path = ".".join(map(checked_name, method.split(".")))
+        code = f"thing({target}).{path}({', '.join(map(variables.expression, args))})"
+        result = await self._database.query(self._scope, f"wse({code})" if wrapped else code, **variables)
+        if wrapped:
+            await self.settled()
+        return result
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -334,17 +339,14 @@ class _Feed(Watch):
         """The root of the collection, which is watched for its definitions whatever becomes of it."""
 
     def _ask(self, connection: Connection, ids: list[int]) -> None:
-        for some in self._definitions_first(ids):
-            super()._ask(connection, some)
+        super()._ask(connection, self._definitions_first(ids))
+
+    def _definitions_first(self, ids: list[int]) -> list[int]:
+        """With the root at the end, whose first state then comes first: it has the enums that the others refer to."""
+        return sorted(ids, key=lambda thing_id: thing_id in self.kept)
 
     def _resume(self, connection: Connection, ids: list[int]) -> None:
-        for some in self._definitions_first(ids):
-            super()._resume(connection, some)
-
-    def _definitions_first(self, ids: list[int]) -> list[list[int]]:
-        """The root comes in a request of its own before all others: it has the enums that they refer to."""
-        kept = [thing_id for thing_id in ids if thing_id in self.kept]
-        return [some for some in (kept, [thing_id for thing_id in ids if thing_id not in self.kept]) if some]
+        super()._resume(connection, self._definitions_first(ids))
 
     def _put(self, item: Change) -> None:
         if not self._ended:

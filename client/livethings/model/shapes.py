@@ -10,8 +10,9 @@ import enum
 import types
 import typing
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from livethings.errors import server_error
 
@@ -23,7 +24,10 @@ __all__ = [
     "Finder",
     "ListShape",
     "Member",
+    "MirroredList",
+    "MirroredSet",
     "Misfit",
+    "New",
     "Ref",
     "Regex",
     "SetShape",
@@ -38,6 +42,14 @@ class Ref:
     """A thing that is known by its id alone."""
 
     id: int
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A new instance of a type, by the type's name, to be written: `Thing.new` makes it."""
+
+    type: str
+    properties: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,40 @@ class Member:
 
     name: str
     value: Any
+
+
+def _follows(self: Any, *arguments: Any, **named: Any) -> NoReturn:
+    raise TypeError("this follows the server: write it there, as `await thing.set(…)` or `await thing.call(…)` do")
+
+
+class MirroredList(list[Any]):
+    """A list that is as it is on the server. Only the mirror changes it."""
+
+    append = clear = extend = insert = pop = remove = reverse = sort = _follows
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _follows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (list(self),)  # a copy is nobody's but its maker's
+
+    def place(self, index: int, deleted: int, items: list[Any]) -> None:
+        """From the index on, have these items where so many were."""
+        super().__setitem__(slice(index, index + deleted), items)
+
+
+class MirroredSet(set[Any]):
+    """A set that is as it is on the server. Only the mirror changes it."""
+
+    add = clear = discard = pop = remove = update = _follows
+    difference_update = intersection_update = symmetric_difference_update = _follows
+    __iand__ = __ior__ = __isub__ = __ixor__ = _follows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return set, (list(self),)
+
+    def become(self, things: set[Any]) -> None:
+        """Have these things in it."""
+        super().clear()
+        super().update(things)
 
 
 class Misfit(Exception):
@@ -168,7 +214,7 @@ class ListShape(_Many):
 
     def decode(self, value: Any, finder: Finder) -> list[Any]:
         if type(value) is list:
-            return [self.item.decode(item, finder) for item in value]
+            return MirroredList(self.item.decode(item, finder) for item in value)
         raise Misfit(f"{_shown(value)} is no list")
 
 
@@ -184,7 +230,7 @@ class SetShape(_Many):
 
     def decode(self, value: Any, finder: Finder) -> set[Any]:
         if type(value) is dict and "$" in value:
-            return {self.item.decode(item, finder) for item in value["$"]}
+            return MirroredSet(self.item.decode(item, finder) for item in value["$"])
         raise Misfit(f"{_shown(value)} is no set")
 
 

@@ -8,7 +8,7 @@ import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
-from livethings.model.shapes import ListShape, Misfit, SetShape, Shape, plain, shape_of
+from livethings.model.shapes import ListShape, MirroredList, MirroredSet, Misfit, New, SetShape, Shape, plain, shape_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -149,16 +149,23 @@ class Thing:
 
     async def set(self, **properties: Any) -> None:
         """Set properties on the server, all in one change; when it returns, they are set here too. Things, enums,
-        datetimes, lists and sets of them can be given as they are read. Raises as `Database.query`."""
+        datetimes, lists and sets of them can be given as they are read; new things as a dict, or as `Thing.new` makes
+        them. Raises as `Database.query`."""
         await self.__dict__["_mirror"].write(self, properties)
+
+    @classmethod
+    def new(cls, **properties: Any) -> New:
+        """A new instance of the type with the class's name, for `set` and `call`: `Song.new(title="b")`."""
+        return New(cls.__name__, properties)
 
     async def emit(self, event: str, *args: Any) -> None:
         """Tell all who watch this thing, here and elsewhere, of an event."""
         await self.__dict__["_mirror"].call(self, "emit", (event, *args), False)
 
     async def call(self, method: str, *args: Any, change: bool = True) -> Any:
-        """Call a method of the thing on the server; its result. One that only reads can do with `change=False`, and
-        then needs no right to change."""
+        """Call a method of the thing on the server, or of something in it: `call("tags.push", "x")`; its result. What
+        it changes is here when it returns. One that only reads can do with `change=False`, and then needs no right to
+        change."""
         return await self.__dict__["_mirror"].call(self, method, args, change)
 
     def __repr__(self) -> str:
@@ -277,12 +284,12 @@ class Thing:
     def _splice(self, name: str, index: int, deleted: int, items: list[Any]) -> None:
         shape, values = self._place(name)
         known = values.get(name)
-        if type(shape) is ListShape and type(known) is list:
+        if type(shape) is ListShape and type(known) is MirroredList:
             mirror = self.__dict__["_mirror"]
             try:
                 decoded = [shape.item.decode(item, mirror) for item in items]
                 mirror.linger(known[index : index + deleted])
-                known[index : index + deleted] = decoded
+                known.place(index, deleted, decoded)
                 return
             except Misfit:
                 pass
@@ -303,13 +310,12 @@ class Thing:
             return
         state["_misfits"].pop(name, None)
         known: Any = values.get(name)
-        state["_mirror"].linger(known.copy() if isinstance(known, list | set) else known)
+        state["_mirror"].linger(known.copy() if isinstance(known, MirroredList | MirroredSet) else known)
         # The same object for as long as it is a list or set: who holds it sees the change.
-        if isinstance(shape, ListShape) and type(known) is list:
-            known[:] = decoded
-        elif isinstance(shape, SetShape) and type(known) is set:
-            known.clear()
-            known.update(decoded)
+        if isinstance(shape, ListShape) and type(known) is MirroredList:
+            known.place(0, len(known), decoded)
+        elif isinstance(shape, SetShape) and type(known) is MirroredSet:
+            known.become(decoded)
         else:
             values[name] = decoded
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from livethings.model.shapes import Ref
+from livethings.model.shapes import New, Ref
 from livethings.model.thing import Thing
 
 __all__ = ["Variables", "checked_name"]
@@ -42,6 +42,8 @@ class Variables(dict[str, Any]):
             return f"[{', '.join(map(self.expression, value))}]"
         if isinstance(value, set | frozenset):
             return f"set({', '.join(map(self.expression, value))})"
+        if isinstance(value, New):
+            return checked_name(value.type) + self.expression(value.properties)
         if isinstance(value, Mapping):
             items = (f"{checked_name(name)}: {self.expression(item)}" for name, item in value.items())
             return f"{{{', '.join(items)}}}"
