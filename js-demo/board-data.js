@@ -9,15 +9,17 @@
  * "before that card", not as numbers: this still means the right place when others have moved cards meanwhile.
  */
 
+import { isThing } from "./livethings.js";
+
 /** @typedef {import("./livethings.js").Livethings} Livethings */
-/** @typedef {import("./livethings.js").Mirror} Mirror */
-/** @typedef {import("./livethings.js").Thing} Thing */
+/** @typedef {import("./livethings.js").LivethingsError} LivethingsError */
+/** @typedef {import("./livethings.js").Tree} Tree */
 
 /** @typedef {{id: number, title: string, note: string, label: string}} Card */
 /** @typedef {{id: number, title: string, cards: Card[]}} Column */
 
 const SCOPE = "//stuff";
-const TIDY_AFTER = 1_000; // milliseconds
+const DEEP = 2; // board, columns, cards
 
 // A query runs to its end before the next one starts, so of two tabs only the first finds the board missing.
 const SET_UP = `
@@ -62,14 +64,10 @@ for (lane in thing(board).columns) {
 };
 nil;`;
 
-/** The board's things, mirrored, and what can be done to them. */
+/** The board with its columns and cards, kept up to date, and what can be done to them. */
 export class Board {
-  /** @type {Map<number, Mirror | null>} the columns and cards; null while one is being opened */
-  #mirrors = new Map();
-  /** @type {Mirror | null} */
-  #root = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #tidying;
+  /** @type {Tree | null} */
+  #tree = null;
   #db;
   #changed;
   #failed;
@@ -77,7 +75,7 @@ export class Board {
   /**
    * @param {Livethings} db
    * @param {() => void} changed called after each change
-   * @param {(error: any) => void} failed called when something can't be watched
+   * @param {(error: any) => void} failed called when the board can't be watched any more
    */
   constructor(db, changed, failed) {
     this.#db = db;
@@ -85,46 +83,50 @@ export class Board {
     this.#failed = failed;
   }
 
-  /** Makes the board if there is none, and mirrors it. */
+  /** Makes the board if there is none, and watches it. */
   async open() {
-    const id = await this.#db.query(SCOPE, SET_UP);
-    this.#root = await this.#db.mirror(SCOPE, id);
-    this.#root.on("end", () => {
-      this.#root = null;
-      this.open().catch(this.#failed); // somebody has removed the whole board: begin a new one
+    const tree = (this.#tree = this.#db.tree(SCOPE, await this.#db.query(SCOPE, SET_UP), DEEP));
+    const leave = tree.subscribe(() => this.#changed());
+    await new Promise((resolve, reject) => {
+      const stop = tree.status.subscribe(({ state, error }) => {
+        if (state === "live") resolve(undefined);
+        if (state !== "ended") return;
+        leave();
+        queueMicrotask(() => stop());
+        reject(error);
+        if (this.complete) this.#ended(error);
+      });
     });
-    this.#root.subscribe(() => this.#follow());
+  }
+
+  /** @param {LivethingsError | null} error */
+  #ended(error) {
+    if (error?.className === "ClosedError") return;
+    this.#tree = null;
+    if (error?.className !== "LookupError") return this.#failed(error);
+    this.open().catch(this.#failed); // somebody has removed the whole board: begin a new one
   }
 
   /** Who looks at the board; null before it is open. */
   get presence() {
-    return this.#root && this.#db.presence(SCOPE, { thing: this.#root.id });
+    return this.#tree && this.#db.presence(SCOPE, { thing: this.#tree.id });
   }
 
-  /** @returns {boolean} whether all that there is has arrived */
+  /** @returns {boolean} whether the board has arrived */
   get complete() {
-    return this.#root !== null && this.#references().every((id) => this.#mirrors.get(id));
+    return this.#tree?.getSnapshot() !== undefined;
   }
 
-  /**
-   * @returns {boolean} whether each thing that is known has its place: false between the two updates of a move, of the
-   *     column that a card leaves and of the one that it reaches, and until a deleted card is known to be gone
-   */
-  get settled() {
-    const placed = new Set(this.#references());
-    return [...this.#mirrors.keys()].every((id) => placed.has(id));
-  }
-
-  /** @returns {Column[]} the board as the server has it, so far as it has arrived */
+  /** @returns {Column[]} the board as the server has it */
   get columns() {
-    return this.#arrived(this.#root?.value.columns).map(({ id, value }) => ({
-      id,
-      title: text(value.title),
-      cards: this.#arrived(value.cards).map((card) => ({
-        id: card.id,
-        title: text(card.value.title),
-        note: text(card.value.note),
-        label: text(card.value.label),
+    return things(this.#tree?.getSnapshot()?.columns).map((column) => ({
+      id: column["#"],
+      title: text(column.title),
+      cards: things(column.cards).map((card) => ({
+        id: card["#"],
+        title: text(card.title),
+        note: text(card.note),
+        label: text(card.label),
       })),
     }));
   }
@@ -181,62 +183,13 @@ export class Board {
   }
 
   get #id() {
-    return this.#root?.id;
-  }
-
-  /**
-   * @param {any} references
-   * @returns {Mirror[]}
-   */
-  #arrived(references) {
-    return ids(references).flatMap((id) => this.#mirrors.get(id) ?? []);
-  }
-
-  #references() {
-    const columns = ids(this.#root?.value.columns);
-    return columns.concat(columns.flatMap((id) => ids(this.#mirrors.get(id)?.value.cards)));
-  }
-
-  /** Mirrors what is on the board. */
-  #follow() {
-    for (const id of this.#references()) if (!this.#mirrors.has(id)) this.#mirror(id);
-    // Not at once, since a card is nowhere for a moment while it is moved.
-    clearTimeout(this.#tidying);
-    this.#tidying = setTimeout(() => this.#tidy(), TIDY_AFTER);
-    this.#changed();
-  }
-
-  /** Lets go of what is not on the board any more. */
-  #tidy() {
-    const wanted = new Set(this.#references());
-    for (const [id, mirror] of this.#mirrors) {
-      if (wanted.has(id) || !mirror) continue;
-      this.#mirrors.delete(id);
-      mirror.close();
-    }
-  }
-
-  /** @param {number} id */
-  async #mirror(id) {
-    this.#mirrors.set(id, null);
-    try {
-      const mirror = await this.#db.mirror(SCOPE, id);
-      this.#mirrors.set(id, mirror);
-      mirror.on("end", () => {
-        this.#mirrors.delete(id);
-        this.#changed();
-      });
-      mirror.subscribe(() => this.#follow());
-    } catch (error) {
-      this.#mirrors.delete(id);
-      if (/** @type {any} */ (error).className !== "LookupError") this.#failed(error); // else it is gone again already
-    }
+    return this.#tree?.id;
   }
 }
 
-/** @param {any} references @returns {number[]} the ids of the things in a list */
-function ids(references) {
-  return Array.isArray(references) ? references.flatMap((item) => item?.["#"] ?? []) : [];
+/** @param {any} list @returns {any[]} the things in what anybody may have stored there */
+function things(list) {
+  return Array.isArray(list) ? list.filter(isThing) : [];
 }
 
 /** @param {any} value @returns {string} what anybody may have stored there, as text */

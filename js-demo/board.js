@@ -10,7 +10,6 @@ import { showPresence } from "./presence-view.js";
 /** @typedef {import("./board-data.js").Card} Card */
 /** @typedef {{card: number, column: number, before: number | null}} Move */
 
-const SETTLES_WITHIN = 100; // milliseconds; a card that is nowhere for longer is shown as gone
 const LABELS = { "": "None", blue: "Blue", green: "Green", amber: "Amber", red: "Red", violet: "Violet" };
 
 openPage(async (db) => {
@@ -24,7 +23,6 @@ openPage(async (db) => {
   const mine = new Map();
   let drawn = false;
   let frame = 0;
-  let unsettledSince = 0;
   /** @type {import("./livethings.js").Presence | null} */
   let here = null;
   let leave = () => {};
@@ -35,16 +33,10 @@ openPage(async (db) => {
   const view = new BoardView(place, { openCard, openColumn, addCard, addColumn });
 
   function schedule() {
-    frame ||= requestAnimationFrame(drawSettled);
-  }
-
-  /** Draws when a change has arrived whole; updates that belong together may come in different frames. */
-  function drawSettled() {
-    frame = 0;
-    if (board.settled) unsettledSince = 0;
-    else unsettledSince ||= performance.now();
-    if (unsettledSince && performance.now() - unsettledSince < SETTLES_WITHIN) schedule();
-    else draw();
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      draw();
+    });
   }
 
   /** The board as this page shows it: the server's, with what is under way here on top. */

@@ -82,7 +82,7 @@ def outgrown(root: int, limit: int) -> dict[str, Any]:
     text = (
         f"the deep watch of the thing {root} has ended: the deep watches of a connection reach at most {limit} things"
     )
-    return {"warn_code": WARN_OUTGROWN, "warn_msg": text}
+    return {"warn_code": WARN_OUTGROWN, "warn_msg": text, "thing": root}
 
 
 def logged(text: str) -> dict[str, Any]:

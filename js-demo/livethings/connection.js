@@ -17,6 +17,7 @@ import { Listeners } from "./listeners.js";
  * @property {() => void} detach the connection is lost
  * @property {(error: LivethingsError) => void} end there won't be another one: forget everything
  * @property {(method: string, params: any) => void} notified an event has come
+ * @property {() => void} [answered] a request is about to be answered
  */
 
 /**
@@ -207,6 +208,7 @@ export class Connection {
     if (!request) return; // its time was over
     this.#sent.delete(message.id);
     clearTimeout(request.timer);
+    for (const keeper of this.keepers) keeper.answered?.();
     if (message.error) request.onError(serverError(message.error));
     else request.onResult(message.result ?? null);
   }

@@ -82,28 +82,25 @@ export class Tree extends Subscription {
   /** All that is in reach has come. */
   arrived() {
     this.#complete = true;
-    this.#show(true);
+    this.show(true);
   }
 
   /** @param {number} id of a thing that is another now, wherever it is */
   touched(id) {
-    let known = false;
     for (let left = 0; left <= this.deep; left += 1) {
       const node = this.#nodes.get(`${left} ${id}`);
-      if (!node) continue;
-      known = true;
-      invalidate(node);
+      if (node) invalidate(node);
     }
-    if (known && this.#complete) this.#show();
   }
 
   /** @param {boolean} [now] without waiting for things that are not known */
-  #show(now = false) {
+  show(now = false) {
+    if (!this.#complete) return;
     clearTimeout(this.#held);
     this.#held = undefined;
     const value = this.#node(this.id, this.deep).value;
     if (value === null) return; // the root itself is not known: it is gone
-    if (!now && this.#missing.size) this.#held = setTimeout(() => this.#show(true), PATIENCE);
+    if (!now && this.#missing.size) this.#held = setTimeout(() => this.show(true), PATIENCE);
     else this._set(value);
   }
 

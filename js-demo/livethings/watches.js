@@ -16,6 +16,9 @@ import { guarded } from "./listeners.js";
 /** @typedef {import("../livethings.js").WatchHandlers} WatchHandlers */
 /** @typedef {{resolve: (value: any) => void, reject: (error: LivethingsError) => void}} Settle */
 
+/** Milliseconds after which a change counts as told whole, though nothing has come behind it. */
+const SETTLES_IN = 5;
+
 /**
  * @typedef {object} Watched a thing that the server tells this connection about; with neither `own` nor `root` it is only
  *     in reach of a deep watch
@@ -77,8 +80,10 @@ export class Watches {
   #complete = 0;
   /** How many requests are under way that bring what was missed, or what is in reach. */
   #reaching = 0;
-  /** Why the server ends deep watches now. */
-  #outgrown = "";
+  /** @type {ReturnType<typeof setTimeout> | undefined} runs while a change is being told */
+  #settling = undefined;
+  /** The change that is being told. */
+  #telling = 0;
   #connection;
 
   /** @param {Connection} connection */
@@ -160,7 +165,6 @@ export class Watches {
     this.#expected = [];
     this.#unwanted.clear();
     this.#reaching = 0;
-    this.#outgrown = "";
   }
 
   /** @param {LivethingsError} error */
@@ -178,12 +182,15 @@ export class Watches {
    * @param {any} params
    */
   notified(method, params) {
+    const change = params.event ?? (method === "watch.delete" ? this.#telling : undefined);
+    if (!method.startsWith("watch.") || change !== this.#telling) this.answered();
+    this.#telling = change ?? 0;
     if (method === "watch.init") this.#onInit(params);
     else if (method === "watch.update") this.#onUpdate(params);
     else if (method === "watch.delete") this.#gone(this.#things.get(params["#"]));
     else if (method === "watch.stop") this.#onStop(params);
     else if (method === "warning" && params.warn_code === 1) this.#gone(this.#expected.shift()?.thing, params.warn_msg);
-    else if (method === "warning" && params.warn_code === 4) this.#outgrown = params.warn_msg;
+    else if (method === "warning" && params.warn_code === 4) this.#outgrown(params.thing, params.warn_msg);
   }
 
   /**
@@ -344,9 +351,28 @@ export class Watches {
     const phases = [thing.own?.phase, thing.root?.phase].filter(Boolean);
     if (!phases.length) this.#forget(thing); // it has left the reach of deep watches
     else if (phases.includes("live")) {
-      const error = this.#outgrown && thing.trees.size ? new LivethingsError("OperationError", this.#outgrown, -63) : null;
-      this.#finish(thing, (watch) => watch.handlers.stop?.(error), error ?? undefined);
+      this.#finish(thing, (watch) => watch.handlers.stop?.(null));
     } // else this is the answer to an unwatch from before
+  }
+
+  /**
+   * A deep watch reached too much; the server has ended it.
+   *
+   * @param {number} id of its root
+   * @param {string} message
+   */
+  #outgrown(id, message) {
+    const thing = this.#things.get(id);
+    if (!thing) return;
+    const trees = [...thing.trees];
+    thing.trees.clear();
+    thing.root = null;
+    for (const tree of trees) this.#trees.delete(tree);
+    if (!thing.watches.size && !this.#trees.size) this.#forget(thing);
+    for (const tree of trees) {
+      tree._fail(new LivethingsError("OperationError", message, -63));
+    }
+    this.#tidy();
   }
 
   /**
@@ -389,9 +415,18 @@ export class Watches {
     this.#complete = Math.max(this.#complete, change);
   }
 
-  /** @param {number} id */
+  /** @param {number} id of a thing that is another now, wherever trees show it */
   #touched(id) {
     for (const tree of this.#trees) tree.touched(id);
+    if (this.#trees.size) this.#settling ??= setTimeout(() => this.answered(), SETTLES_IN);
+  }
+
+  /** Whatever comes now, a change that was being told has been told whole: trees show it. */
+  answered() {
+    if (this.#settling === undefined) return;
+    clearTimeout(this.#settling);
+    this.#settling = undefined;
+    for (const tree of this.#trees) tree.show();
   }
 
   /** @param {Watch} watch */

@@ -112,6 +112,15 @@ def test_what_fails_is_told_and_undone(open_page: Open, server: Server) -> None:
     window.until_columns(To_do=[WINDOW, KEYBOARD])
 
 
+def test_a_board_that_is_removed_gives_way_to_a_new_one(open_page: Open, server: Server) -> None:
+    window = open_page("board.html")
+    window.until_columns(Doing=[LOOK])
+    server.query(".board.columns[1].cards.clear(); nil;")
+    window.until_columns(Doing=[])
+    server.query(".del('board'); nil;")
+    window.until_columns(Doing=[LOOK])
+
+
 def test_the_server_restarts_and_the_page_recovers(open_page: Open, server: Server) -> None:
     window = open_page("board.html")
     window.until_columns(Doing=[LOOK])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.server.fakes import free_ports
+from tests.serving import ROOT
 
 from .conftest import Server
 from .window import Window
@@ -134,3 +138,34 @@ def test_an_open_page_misses_nothing_said_while_its_connection_was_away(open_pag
     now = seen(window)
     assert now["numbers"] == [["init", 0], 1, 2]
     assert now["missed"] == 0
+
+
+RUN = """
+const done = arguments[0];
+window.logged = [];
+console.log = (...values) => window.logged.push(values);
+(async () => {
+  %s
+})().then(() => done(null), (error) => done(String(error)));
+"""
+
+
+def shown(page: str) -> str:
+    """The first example of the client in a page of the documentation, with its import as a script can have it."""
+    found = re.search(r"^```js\n(import \{ connect \} .*?)^```", (ROOT / page).read_text(), re.M | re.S)
+    assert found is not None
+    return re.sub(r"import (.*) from (\".*\");", r"const \1 = await import(\2);", found[1])
+
+
+@pytest.mark.parametrize(("page", "logged"), [("README.md", [{"done": False}]), ("docs/javascript.md", 1)])
+def test_what_the_documentation_shows_runs(open_page: Open, server: Server, page: str, logged: Any) -> None:
+    server.query(".board = {cards: [{done: true}, {done: false}]}; .todo = []; nil;")
+    window = open_page("index.html", log_in=False)
+    window.driver.set_script_timeout(20)
+    assert window.driver.execute_async_script(RUN % shown(page)) is None
+
+    def last() -> Any:
+        value = window.driver.execute_script("return window.logged.at(-1)?.[0]")
+        return [{"done": card["done"]} for card in value] if isinstance(value, list) else value
+
+    window.until(lambda: last() == logged)
