@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -126,3 +128,55 @@ async def test_fastapi(server: Server, opened: Open, monkeypatch: pytest.MonkeyP
         assert "EventSource" in (await client.get("/")).text
         while votes.app.state.db._link._subscriptions:  # the browser that went away is noticed
             await asyncio.sleep(0.01)
+
+
+# --- a chat -----------------------------------------------------------------------------------------------------------
+
+
+class Chatter:
+    """Somebody with the chat in a terminal."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None and process.stdout is not None
+        self._process, self._keys, self._screen = process, process.stdin, process.stdout
+
+    @classmethod
+    async def open(cls, name: str, url: str) -> Chatter:
+        """Start it."""
+        pipe = asyncio.subprocess.PIPE
+        command = [sys.executable, "-u", str(EXAMPLES / "chat.py"), name]
+        environment = os.environ | {"LIVETHINGS_URL": url}
+        return cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment))
+
+    def say(self, text: str) -> None:
+        """Type a line."""
+        self._keys.write(f"{text}\n".encode())
+
+    async def sees(self, *expected: str) -> None:
+        """Read until all of these lines have come."""
+        missing = list(expected)
+        while missing:
+            line = (await within(self._screen.readline())).decode()
+            assert line, f"it has ended, and {missing} did not come"
+            missing = [one for one in missing if one not in line]
+
+    async def leave(self) -> None:
+        """End the input."""
+        self._keys.close()
+        assert await within(self._process.wait()) == 0
+
+
+async def test_the_chat(server: Server) -> None:
+    ann = await Chatter.open("ann", url_of(server))
+    await ann.sees("is here")
+    ann.say("good morning")
+    await ann.sees("ann: good morning")
+    bob = await Chatter.open("bob", url_of(server))
+    await bob.sees("ann: good morning", "is here")
+    await ann.sees("is here")
+    bob.say("hello ann")
+    await ann.sees("bob: hello ann")
+    await bob.sees("bob: hello ann")
+    await bob.leave()
+    await ann.sees("has left")
+    await ann.leave()
