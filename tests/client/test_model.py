@@ -309,6 +309,16 @@ async def test_what_nobody_holds_is_watched_no_more(db: Database, music_id: int)
         await until(lambda: music.songs[1].title == "back")
 
 
+async def test_waiting_for_the_end(db: Database, music_id: int) -> None:
+    mirror = db.mirror("//stuff", Music, music_id)
+    async with mirror:
+        waiting = asyncio.ensure_future(mirror.finished())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await within(waiting)
+    assert mirror.over and mirror.error is None
+
+
 async def test_the_end_of_the_root_ends_the_mirror(db: Database, music_id: int) -> None:
     mirror = db.mirror("//stuff", Music, music_id)
     async with mirror as music:

@@ -19,6 +19,7 @@ from livethings import (
     NodeStatus,
     Update,
 )
+from livethings.model import Thing
 
 from tests.client.conftest import QUICK, Open
 from tests.client.relay import Relay
@@ -111,12 +112,17 @@ async def test_a_login_that_does_not_work_any_more_ends_everything(own_server: S
     thing = await admin.query("//stuff", ".a = {}; .a.id()")
     await admin.query("@thingsdb", "new_user('u'); set_password('u', 'p'); grant('//stuff', 'u', USER)")
     user = await opened(own_server, user="u", password="p")
-    async with user.watch("//stuff", thing) as watch:
+    mirror = user.mirror("//stuff", Thing, thing)
+    async with mirror as mirrored, user.watch("//stuff", thing) as watch:
         await take(watch, 1)
+        changes = asyncio.ensure_future(anext(mirrored.changes()))
         await admin.query("@thingsdb", "set_password('u', 'other')")
         await restart(own_server)
         with pytest.raises(AuthError):
             await take(watch, 2)
+        for waiting in (mirror.finished(), mirror.settled(), changes):
+            with pytest.raises(AuthError):
+                await within(waiting)
     with pytest.raises(AuthError):
         await user.query("//stuff", "1")
 

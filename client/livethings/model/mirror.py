@@ -60,6 +60,7 @@ class Mirror(Generic[T]):
         self._lingering: list[Any] = []
         self._loading: set[int] = set()
         self._settled = asyncio.Event()
+        self._ended = asyncio.Event()
         self._calls: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._coroutines: deque[Any] = deque()
         self._runner: asyncio.Task[None] | None = None
@@ -108,6 +109,12 @@ class Mirror(Generic[T]):
         Raises NoReply after the database's timeout, and why the mirror has ended, if it has.
         """
         await self._link.wait(self._settled.wait())
+        if self.error is not None:
+            raise self.error
+
+    async def finished(self) -> None:
+        """Wait until it has ended: what a program awaits that lives in its handlers. Raises why, if it failed."""
+        await self._ended.wait()
         if self.error is not None:
             raise self.error
 
@@ -197,6 +204,7 @@ class Mirror(Generic[T]):
         """There will be no more events."""
         self.over = True
         self.error = error
+        self._ended.set()
         for thing_id in list(self._things):
             for thing in self._found(thing_id):
                 self._tell(thing, frozenset())

@@ -125,8 +125,8 @@ class Thing:
         return lambda: listeners.pop(key, None)
 
     async def changes(self) -> AsyncIterator[frozenset[str]]:
-        """The names of what changed, after each change, until it is gone. Changes that come while nobody waits are
-        given out together."""
+        """The names of what changed, after each change, until it is gone or the mirror has ended; raises why, if that
+        failed. Changes that come while nobody waits are given out together."""
         mirror = self.__dict__["_mirror"]
         waiting: set[str] = set()
         wake = mirror.event()
@@ -144,6 +144,8 @@ class Thing:
                     names = frozenset(waiting)
                     waiting.clear()
                     yield names
+            if mirror.error is not None:
+                raise mirror.error
         finally:
             end()
 
