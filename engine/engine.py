@@ -176,6 +176,14 @@ class Engine:
         self._scopes[text] = scope
         return scope
 
+    def users_in_order(self) -> list[User]:
+        """All users, the oldest first, whatever they are called by now."""
+        return sorted(self.users.values(), key=lambda user: user.id)
+
+    def collections_in_order(self) -> list[Collection]:
+        """All collections, the oldest first."""
+        return sorted(self.collections.values(), key=lambda collection: collection.id)
+
     def drop_user(self, user: User) -> None:
         """Remove a user with tokens, rights and tasks."""
         user.deleted = True

@@ -165,7 +165,7 @@ def _visible(ctx: Context, collection: str | int) -> Collection:
     example="collections_info().len()",
 )
 def collections_info(ctx: Context) -> List:
-    return List([Mpdata.of(_tree(found)) for found in ctx.engine.collections.values() if _may_see(ctx, found)])
+    return List([Mpdata.of(_tree(found)) for found in ctx.engine.collections_in_order() if _may_see(ctx, found)])
 
 
 def target_scope(ctx: Context, text: str | int) -> Scope:
@@ -256,7 +256,7 @@ def early_collection(ctx: Context, collection: str | int) -> Mpdata:
     example="collections().len()",
 )
 def early_collections(ctx: Context) -> List:
-    seen = [found for found in ctx.engine.collections.values() if _may_see(ctx, found)]
+    seen = [found for found in ctx.engine.collections_in_order() if _may_see(ctx, found)]
     return List([Mpdata.of(_tree_with_quotas(found)) for found in seen])
 
 

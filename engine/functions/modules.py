@@ -180,9 +180,9 @@ def module_info(ctx: Context, name: str) -> Mpdata:
     return Mpdata.of(_tree(ctx, find_module(ctx, name)))
 
 
-@function("modules_info", doc="What is known of each module.", example="modules_info().len()")
+@function("modules_info", doc="What is known of each module, in order of their names.", example="modules_info().len()")
 def modules_info(ctx: Context) -> List:
-    return List([Mpdata.of(_tree(ctx, module)) for module in ctx.engine.modules.values()])
+    return List([Mpdata.of(_tree(ctx, module)) for _, module in sorted(ctx.engine.modules.items())])
 
 
 def _tree(ctx: Context, module: Module) -> dict[str, Any]:

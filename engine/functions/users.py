@@ -139,7 +139,7 @@ def privileges(mask: int) -> str:
 
 def user_tree(engine: Engine, user: User) -> dict[str, Any]:
     """What `user_info` shows."""
-    scopes: list[Scope] = [engine.node, engine.server, *engine.collections.values()]
+    scopes: list[Scope] = [engine.node, engine.server, *engine.collections_in_order()]
     now = engine.clock()
     tokens = []
     for token in user.tokens:
@@ -191,7 +191,7 @@ def user_info(ctx: Context, name: Thunk | None = None) -> Mpdata:
 
 @function("users_info", scopes="T", right=GRANT, doc="What is known of each user.", example="users_info().len()")
 def users_info(ctx: Context) -> List:
-    return List([Mpdata.of(user_tree(ctx.engine, user)) for user in ctx.engine.users.values()])
+    return List([Mpdata.of(user_tree(ctx.engine, user)) for user in ctx.engine.users_in_order()])
 
 
 early_name("user", "user_info", "T")
