@@ -30,6 +30,9 @@ export interface Options {
   heartbeat?: number;
   /** How many requests may wait for a connection; more fail at once. Default: 1 000. */
   maxWaiting?: number;
+  /** What the server does when this client takes events too slowly: close the connection, or leave events out and tell
+   * how everything is later. Default: `"disconnect"`. */
+  slow?: "disconnect" | "refresh";
   /** The class to use. Default: the runtime's own. */
   WebSocket?: new (url: string | URL) => WebSocket;
   /** For the jitter of the delays. Default: Math.random. */
@@ -243,7 +246,8 @@ export class Room implements AsyncIterable<{ event: string; args: any[] }> {
   readonly status: Store<SubscriptionStatus>;
   /** Listens to an event that is emitted there. Returns a function that ends that. */
   on(event: string, listener: (...args: any[]) => void): () => void;
-  /** Listens for events being lost: there was no connection for too long, or the room has no history. */
+  /** Listens for events being lost: there was no connection for too long, or the room has no history, or this client was too
+   * slow (`slow: "refresh"`). */
   onMissed(listener: () => void): () => void;
   /** Sends an event to everybody in the room. */
   emit(event: string, ...args: any[]): Promise<void>;

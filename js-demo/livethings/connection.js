@@ -73,6 +73,7 @@ export class Connection {
       retryDelayMax: rest.retryDelayMax ?? 15_000,
       heartbeat: rest.heartbeat ?? 20_000,
       maxWaiting: rest.maxWaiting ?? 1_000,
+      slow: rest.slow,
       WebSocket: rest.WebSocket ?? globalThis.WebSocket,
       random: rest.random ?? Math.random,
     };
@@ -277,6 +278,7 @@ export class Connection {
       this.#readySince = Date.now();
       this.#listen();
       this.#state = "ready";
+      if (this.#options.slow) this.ask("options", { slow: this.#options.slow });
       for (const keeper of this.keepers) keeper.attach();
       for (const request of this.#waiting) this.#send(request);
       this.#waiting.clear();

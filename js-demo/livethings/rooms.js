@@ -108,7 +108,8 @@ export class Room extends Subscription {
   }
 
   /**
-   * Listens for events being lost, since there was no connection for too long, or the room has no history.
+   * Listens for events being lost: there was no connection for too long, or the room has no history, or this client was too
+   * slow.
    *
    * @param {() => void} listener
    * @returns {() => void} stops listening
@@ -201,6 +202,7 @@ export class Room extends Subscription {
    */
   _notified(method, params) {
     if (method === "room.delete") return this._fail(new LivethingsError("LookupError", "The room is gone.", -54));
+    if (method === "warning") return this.#listeners.call("missed");
     if (params.number !== undefined) this.#number = Math.max(this.#number ?? 0, params.number);
     const { event, args } = params;
     this.#listeners.call("any", { event, args });

@@ -300,21 +300,22 @@ export class Subscriptions {
    * @param {any} params
    */
   notified(method, params) {
-    const route = routeOf(method, params);
-    if (route === null) return;
-    const there = this.#routes.get(route);
-    for (const subscription of [...(there ?? [])]) subscription._notified(method, params);
+    for (const route of routesOf(method, params)) {
+      for (const subscription of [...(this.#routes.get(route) ?? [])]) subscription._notified(method, params);
+    }
   }
 }
 
 /**
  * @param {string} method
  * @param {any} params
- * @returns {string | null} what an event is about
+ * @returns {string[]} what an event is about
  */
-function routeOf(method, params) {
-  if (method.startsWith("live.")) return `live ${params.subscription}`;
-  if (method === "room.emit" || method === "room.delete") return `room ${params.id}`;
-  if (method.startsWith("presence.")) return "room" in params ? `in room ${params.room}` : `at thing ${params.thing}`;
-  return null;
+function routesOf(method, params) {
+  if (method.startsWith("live.")) return [`live ${params.subscription}`];
+  if (method === "room.emit" || method === "room.delete") return [`room ${params.id}`];
+  if (method.startsWith("presence.")) return ["room" in params ? `in room ${params.room}` : `at thing ${params.thing}`];
+  // This connection was too slow, and events were left out.
+  if (method === "warning" && params.warn_code === 5) return (params.rooms ?? []).map((/** @type {number} */ id) => `room ${id}`);
+  return [];
 }

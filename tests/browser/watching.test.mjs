@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { SCOPE, again, ready, watching } from "./wire.mjs";
+import { connect } from "../../js-demo/livethings.js";
+import { QUICK, SCOPE, Wire, again, ready, watching } from "./wire.mjs";
 
 const turn = () => new Promise((resolve) => setTimeout(resolve));
 
@@ -283,6 +284,27 @@ test("a room is joined while somebody listens, and with history nothing is lost"
   stop();
   room.close();
   assert.deepEqual((await last.request("leave")).params, { scope: SCOPE, rooms: [9] });
+});
+
+test("a slow client can ask for fresh state, and is told what it missed", async (t) => {
+  Wire.opened = [];
+  const connecting = connect({ ...QUICK, slow: "refresh" });
+  const wire = await Wire.next();
+  await wire.accept();
+  const options = await wire.request("options");
+  assert.deepEqual(options.params, { slow: "refresh" });
+  const db = await connecting;
+  t.after(() => db.close());
+  wire.reply(options, { slow: "refresh", bytes: 1 });
+  let missed = 0;
+  const seen = [];
+  await watching(db, wire, 4, { init: ({ thing }) => seen.push(thing.n) }, 1, { n: 1 });
+  db.room(SCOPE, "hall").onMissed(() => (missed += 1));
+  wire.reply(await wire.request("join"), [9]);
+  wire.notify("warning", { warn_code: 5, warn_msg: "too slow", rooms: [8, 9], things: [] });
+  wire.init(4, 7, { n: 7 });
+  wire.update(4, 6, { set: { n: 6 } });
+  assert.deepEqual([missed, seen], [1, [1, 7]]);
 });
 
 test("all events of a room in order, until it is gone", async (t) => {
