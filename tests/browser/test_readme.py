@@ -18,10 +18,10 @@ console.log = (...values) => window.said.push(JSON.stringify(values));
 
 
 def test_the_readme(server: Any, open_page: Any) -> None:
-    (block,) = [block for block in blocks("README.md") if block.language == "js"]
+    code = "\n".join(block.text for block in blocks("README.md") if block.language == "js")
     server.query(".board = {cards: [{text: 'Water the plants', done: false}]}; nil;")
     window = open_page("board.html", log_in=False)
-    imported = re.sub(r"import (\{.*?\}) from (.*?);", r"const \1 = await import(\2);", block.text)
+    imported = re.sub(r"import (\{.*?\}) from (.*?);", r"const \1 = await import(\2);", code)
     window.driver.execute_script(RUN % imported)
 
     def said() -> str:
@@ -32,3 +32,6 @@ def test_the_readme(server: Any, open_page: Any) -> None:
     assert "Feed the cat" not in said()
     server.query(".board.cards.push({text: 'Feed the cat', done: false}); nil;")
     window.until(lambda: "Feed the cat" in said())
+    window.until(lambda: "Monday" in said())
+    server.query(".board.title = 'Tuesday'")
+    window.until(lambda: '{"set":{"title":"Tuesday"}}' in said())
