@@ -23,6 +23,7 @@ from engine.language import nodes as n
 from engine.language.callees import ClosureCall, FunctionCall, Site
 from engine.language.compiler import GLOBALS, CompiledFunction, Unit
 from engine.language.python_ast import CTX, py_call, py_const
+from engine.recent import ANYTHING
 from engine.result import SHOW
 from engine.types.enum import Member
 from engine.types.instances import stored_instances
@@ -157,7 +158,13 @@ def _before_map_type(ctx: LiveContext, items: Value, arguments: tuple[Value, ...
 _CONVERTED = 3
 """The levels of things that making an instance of something looks at."""
 
+def _before_saying(ctx: LiveContext, receiver: Value, arguments: tuple[Value, ...]) -> None:
+    raise OperationError("a live query can't begin or end a watch: it only reads")
+
+
 BEFORE_METHODS: dict[str, Before] = {
+    "watch": _before_saying,
+    "unwatch": _before_saying,
     "copy": _before_copy,
     "dup": _before_copy,
     "equals": _before_equals,
@@ -212,6 +219,10 @@ def _before_all(ctx: LiveContext, arguments: tuple[Value, ...]) -> None:
     ctx.read_everything()
 
 
+def _before_any_change(ctx: LiveContext, arguments: tuple[Value, ...]) -> None:
+    ctx.extents.add(ANYTHING)
+
+
 def _before_users(ctx: LiveContext, arguments: tuple[Value, ...]) -> None:
     ctx.read_server()
 
@@ -235,11 +246,17 @@ BEFORE_FUNCTIONS: dict[str, Callable[[Any, tuple[Any, ...]], None]] = {
     "refs": _before_refs,
     "collection_info": _before_all,
     "collections_info": _before_all,
+    "collection": _before_all,
+    "collections": _before_all,
     "history": _before_all,
     "user_info": _before_users,
+    "has_module": _before_users,
+    "module_info": _before_users,
+    "modules_info": _before_users,
+    "last_change": _before_any_change,
     "tasks": _before_tasks,
 }
-"""By name of the function."""
+"""By name of the function; holds for its early names too."""
 
 
 def _noting_function(function: Function, before: Callable[[Any, tuple[Any, ...]], None]) -> Function:
@@ -262,8 +279,14 @@ def _new(ctx: LiveContext, name: str, thing: Callable[[], Value] | None = None) 
     return FUNCTIONS["new"].run(ctx, name, reached)
 
 
+_BEFORE_RUNS = {FUNCTIONS[name].run: before for name, before in BEFORE_FUNCTIONS.items()}
+
 _NOTING_FUNCTIONS = {
-    **{name: _noting_function(FUNCTIONS[name], before) for name, before in BEFORE_FUNCTIONS.items()},
+    **{
+        name: _noting_function(function, _BEFORE_RUNS[function.run])  # early names run what their successors do
+        for name, function in FUNCTIONS.items()
+        if function.run in _BEFORE_RUNS
+    },
     "new": replace(FUNCTIONS["new"], run=_new),
 }
 

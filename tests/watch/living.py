@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 
-from engine.engine import Engine
+from engine.engine import Engine, Outcome
 from engine.store.memory import MemoryStore
 from engine.users import User
 from server.forms import pack, pack_event
@@ -110,21 +110,22 @@ class World:
         for append in getattr(target, "appends", None) or (target.out.append,):
             append(frame)
 
-    def change(self, code: str, scope: str = "//stuff") -> None:
-        """Run a query, and have its outcome make due what it touches."""
+    def change(self, code: str, scope: str = "//stuff") -> Outcome:
+        """Run a query, and have its outcome make due what it touches; gives that."""
         outcome = self.engine.query(self.client, scope, code)
         for part in (outcome, *(outcome.more or ())):
             self.live.changed(part)
+        return outcome
 
     def run(self) -> None:
         """Run what is due, and have the client read what it is told."""
         self.live.run(1.0, self.engine.last_change)
         self.client.read()
 
-    def subscribe(self, code: str, client: Client | None = None, **more: Any) -> int:
+    def subscribe(self, code: str, client: Client | None = None, scope: str = "//stuff", **more: Any) -> int:
         """Subscribe to code; the id of the subscription."""
         client = client or self.client
-        reply = self.live.subscribe(client, "//stuff", {"code": code, **more})
+        reply = self.live.subscribe(client, scope, {"code": code, **more})
         client.values[reply["subscription"]] = copied(reply["value"])
         number: int = reply["subscription"]
         return number
