@@ -67,7 +67,7 @@ class Link:
         self.connection: Connection | None = None
         self._subscriptions: dict[Subscription[Any], None] = {}
         self._changed = asyncio.Event()
-        self._over: LivethingsError | None = Closed("it is not open yet")
+        self._over: LivethingsError | None = Closed("the database is not open: enter it with `async with`, or await it")
         self._supervisor: asyncio.Task[None] | None = None
         self.listeners: dict[Events, None] = {}
         self.children: dict[Link, None] = {}

@@ -10,7 +10,7 @@ import gc
 from typing import Any
 
 import pytest
-from livethings import Database, LookupFailed, TypeFailed
+from livethings import Closed, Database, LookupFailed, TypeFailed, connect
 from livethings.model import Closure, Ref, Regex, Thing, ThingMap, on
 
 from tests.client.conftest import Open
@@ -186,8 +186,14 @@ async def test_writing(db: Database, music_id: int) -> None:
             await b.set(title=object())
         with pytest.raises(TypeError, match="time zone"):
             await music.set(at=datetime.datetime(2026, 1, 1))
+        with pytest.raises(TypeError, match="Song has no field title_: annotate it"):
+            await b.set(title_="x")
+        await music.authors.set(zoe={"name": "Zoe", "songs": set()})
+        assert music.authors["zoe"].name == "Zoe"
         with pytest.raises(ValueError, match="begins with no digit"):
-            await b.set(**{"x = 1; .y": 2})
+            await music.authors.set(**{"x = 1; .y": 2})
+    with pytest.raises(Closed, match="has ended"):
+        await b.set(likes=9)
 
 
 async def test_methods_of_things_are_called(db: Database, music_id: int) -> None:
@@ -361,6 +367,9 @@ def test_classes_that_can_not_be_mirrored() -> None:
 
     with pytest.raises(TypeError, match=r"Numbers\.some: sets hold things"):
         Numbers.fields()
+
+    with pytest.raises(TypeError, match="a class derived from"):
+        connect("ws://host", token="x").mirror("//stuff", dict)  # type: ignore[type-var]
 
     class Odd(Thing):
         some: complex

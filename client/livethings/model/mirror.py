@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from livethings.errors import EventsLost, LookupFailed
+from livethings.errors import Closed, EventsLost, LookupFailed
 from livethings.events import Change, Init, Update
 from livethings.model.enums import Enums
 from livethings.model.shapes import Member, Shape
@@ -46,6 +46,8 @@ class Mirror(Generic[T]):
     """
 
     def __init__(self, database: Database, link: Link, scope: str, cls: type[T], thing_id: int | None) -> None:
+        if not (isinstance(cls, type) and issubclass(cls, Thing)):
+            raise TypeError(f"a mirror takes a class derived from livethings.model.Thing, not {cls!r}")
         self._database = database
         self._link = link
         self._scope = scope
@@ -159,7 +161,14 @@ class Mirror(Generic[T]):
         return asyncio.Event()
 
     async def write(self, thing: Thing, properties: Mapping[str, Any]) -> None:
-        """Set properties; they are set here when it returns."""
+        """Set properties; they are set here when it returns. Raises Closed when the mirror has ended."""
+        if self.over:
+            raise Closed(f"the mirror of {thing!r} has ended, so it would not show what is set")
+        fields = type(thing).fields()
+        for name in properties:
+            if fields and name not in fields and not isinstance(thing, ThingMap):
+                what = f"{type(thing).__name__} has no field {name}"
+                raise TypeError(f"{what}: annotate it in the class, or write the property with a query")
         if not properties:
             return
         variables = Variables()

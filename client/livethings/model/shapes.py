@@ -289,7 +289,9 @@ def shape_of(annotation: Any, where: str) -> Shape:
         if not isinstance(item, _Thing):
             raise TypeError(f"{where}: sets hold things, so annotate it as set[…] of a class of things")
         return SetShape(item)
-    raise TypeError(f"{where}: values of {annotation!r} can't be mirrored")
+    raise TypeError(
+        f"{where}: values of {annotation!r} can't be mirrored; for things, name a class derived from Thing, or Any"
+    )
 
 
 def plain(value: Any, finder: Finder) -> Any:
