@@ -49,6 +49,7 @@ class Context:
 
     change: Change | None = None
     journal: Journal | None = None  # of a query that is atomic
+    ends_specially: bool = False  # it has a journal, or a commit message
     guarded: bool = True  # stored things may change only after `allow`: there is no change yet, or a journal
     deep: int = 1
     flags: int = 0
@@ -115,6 +116,11 @@ class Context:
                 self.journal.save(value)
             value.release()
 
+    def keep_journal(self, fits: Callable[[Any], Any] | None = None) -> None:
+        """It is atomic; `fits` as in `Conditions`."""
+        self.journal = Journal(self.engine, self.scope, fits)
+        self.guarded = self.ends_specially = True
+
     def become_atomic(self) -> None:
         """If it fails, nothing of what it does from here on, which is all it does, has happened. OperationError when it
         has changed something already, or in `@node`."""
@@ -124,8 +130,7 @@ class Context:
         change = self.scope.change
         if self.futures or (change is not None and (change.mutations or change.first_id != self.engine.next_id)):
             raise OperationError("a query becomes atomic before it changes anything or makes a future, not afterwards")
-        self.journal = Journal(self.engine, self.scope)
-        self.guarded = True
+        self.keep_journal()
 
     def hold_back(self) -> None:
         """`nse`: from here on, nothing turns the query into a change."""

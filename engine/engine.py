@@ -326,7 +326,8 @@ class Engine:
                 require(user, where, CHANGE)
                 if compiled.passwords:
                     self._hash_first(caller, texts(compiled.passwords, frame))
-            asked = None if conditions is None else self._asked(where, conditions, fits)
+            if conditions is not None:
+                conditions = self._asked(where, conditions, fits)
         except EngineError as error:
             self.executing += 1
             if compiled is None:
@@ -335,7 +336,7 @@ class Engine:
                 self.counters.queries += 1
                 self.counters.queries_failed += 1
             return Outcome(None, error)
-        return self.execute(where, caller, compiled.run, frame, compiled.changes, code=code, conditions=asked)
+        return self.execute(where, caller, compiled.run, frame, compiled.changes, code=code, conditions=conditions)
 
     def run(
         self,
@@ -376,7 +377,8 @@ class Engine:
                     code = found.closure.code
                     passwords = passwords_in(code.source, (parse_closure(code.source),))
                     self._hash_first(caller, texts(passwords, dict(zip(code.params, values, strict=False))))
-            asked = None if conditions is None else self._asked(where, conditions, fits)
+            if conditions is not None:
+                conditions = self._asked(where, conditions, fits)
         except EngineError as error:
             self.executing += 1
             self.count_refused()
@@ -389,7 +391,9 @@ class Engine:
             values.clear()  # what the procedure lets go of must go
             return closure.call(ctx, *arguments)
 
-        return self.execute(where, caller, call, {}, changes, by_request=True, procedure=procedure, conditions=asked)
+        return self.execute(
+            where, caller, call, {}, changes, by_request=True, procedure=procedure, conditions=conditions
+        )
 
     def _asked(self, scope: Scope, conditions: Any, fits: Callable[[Any], Any] | None) -> Conditions:
         """The conditions of a request, which hold. Raises BadDataError, OperationError or ChangedError."""
@@ -424,7 +428,7 @@ class Engine:
         began = self.timer()
         ctx = Context(self, scope, caller, scope.root)
         if conditions is not None and conditions.atomic:
-            ctx.journal = Journal(self, scope, conditions.fits)
+            ctx.keep_journal(conditions.fits)
         if by_request:
             ctx.by_request = True
         ctx.deep = scope.deep
@@ -521,16 +525,14 @@ class Engine:
         except Exception as failure:
             error = failed(failure)
         value = None
-        if ctx.journal is not None:
-            error = self._end_atomic(ctx, tree, error)
-        if ctx.commit is not None:
-            record_commit(ctx, code, None if error is None else error.message)
+        if ctx.ends_specially:
+            tree, error = self._end(ctx, tree, error, code)
         frame.clear()
         ctx.frames.clear()
         if ctx.loose is not None and ctx.futures is None and not ctx.is_future:
             untangle(ctx.loose)
         change = ctx.change
-        outcome = Outcome(tree if error is None else None, error, change, ctx.effects)
+        outcome = Outcome(tree, error, change, ctx.effects)
         if change is not None:
             scope.change = None
             self.finish_change(scope, change)
@@ -538,19 +540,22 @@ class Engine:
             self._take_gone(outcome)
         return outcome
 
-    def _end_atomic(self, ctx: Context, tree: Any, error: EngineError | None) -> EngineError | None:
-        """An atomic query has run: undo what it did if it failed, or its result can't be told; the error."""
+    def _end(self, ctx: Context, tree: Any, error: EngineError | None, code: str) -> tuple[Any, EngineError | None]:
+        """A query has run that is atomic or has committed: undo an atomic one that failed, or whose result can't be
+        told; keep the commit. The result and the error."""
         journal, ctx.journal = ctx.journal, None
-        assert journal is not None
-        if error is None and journal.fits is not None:
-            try:
-                journal.fits(tree)
-            except Exception as failure:
-                error = failed(failure)
-        if error is not None:
-            journal.undo()
-            ctx.change = ctx.commit = ctx.effects = None
-        return error
+        if journal is not None:
+            if error is None and journal.fits is not None:
+                try:
+                    journal.fits(tree)
+                except Exception as failure:
+                    error = failed(failure)
+            if error is not None:
+                journal.undo()
+                ctx.change = ctx.commit = ctx.effects = None
+        if ctx.commit is not None:
+            record_commit(ctx, code, None if error is None else error.message)
+        return (tree if error is None else None), error
 
     def _take_gone(self, outcome: Outcome) -> None:
         """What is gone since goes into an outcome."""

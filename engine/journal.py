@@ -287,7 +287,7 @@ class Journal:
         engine.last_change = self._last_change
         for list_, length in zip((engine.gone, engine.gone_rooms, engine.dropped), self._gone, strict=True):
             del list_[length:]  # type: ignore[attr-defined]
-        if self._definitions:
+        if self._definitions and scope.kind == "T":
             engine.forget_scopes()
             engine.rights_version += 1
 

@@ -46,6 +46,7 @@ def commit(ctx: Context, message: str) -> None:
     if ctx.commit is not None:
         raise OperationError("a query can commit once")
     ctx.commit = message
+    ctx.ends_specially = True
 
 
 def record_commit(ctx: Context, code: str, error: str | None) -> None:
