@@ -2,7 +2,7 @@
 
 import { Garden, QUERIES, SPEEDS } from "./dashboard-data.js";
 import { Field, Figure, Rows } from "./dashboard-view.js";
-import { announce, byId, complain, element, openPage, write } from "./page.js";
+import { announce, byId, complain, element, notice, openPage, write } from "./page.js";
 import { showPresence } from "./presence-view.js";
 
 /** @typedef {import("./dashboard-data.js").House} House */
@@ -193,7 +193,10 @@ openPage(async (db) => {
   // What a person does --------------------------------------------------------------------------------------------------
 
   byId("plant").addEventListener("click", () => garden.plant().catch(complain));
-  byId("remove").addEventListener("click", () => garden.remove().then(() => byId("plant").focus(), complain));
+  byId("remove").addEventListener("click", () => {
+    const run = () => void garden.remove().then(() => byId("plant").focus(), complain);
+    notice("Remove the garden, for everybody?", { action: { label: "Remove", run } });
+  });
   byId("pause").addEventListener("click", () => {
     const growing = byId("pause").textContent === "Resume";
     garden.grow(growing).then(() => announce(growing ? "The garden grows again." : "The garden is paused."), complain);

@@ -40,7 +40,8 @@ export class Livethings {
     this.#rooms = new Rooms(this.#connection);
     this.#watches = new Watches(this.#connection);
     this.#subscriptions = new Subscriptions(this.#connection);
-    this.#connection.keepers.push(this.#rooms, this.#watches, this.#subscriptions);
+    const mirrors = { attach() {}, detach() {}, notified() {}, end: () => this.#mirrors.clear() };
+    this.#connection.keepers.push(this.#rooms, this.#watches, this.#subscriptions, mirrors);
   }
 
   get state() {
@@ -87,7 +88,6 @@ export class Livethings {
   /** Closes for good: what waits fails with ClosedError, watches end without an event. `connect()` opens it again. */
   close() {
     this.#connection.close();
-    this.#mirrors.clear();
   }
 
   /** While reconnecting: tries now and does not wait for the delay to pass. */

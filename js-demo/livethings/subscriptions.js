@@ -98,7 +98,8 @@ export class Subscription {
   _enter(state, error = null) {
     const { state: before, error: known } = this.#status.getSnapshot();
     if (before === state && known === error) return;
-    if (error && error.className !== "ClosedError" && !this.#status.followed) console.error(error); // else nobody sees it
+    // Who follows the value and not the status would not see it.
+    if (error && error.className !== "ClosedError" && this.#value.followed && !this.#status.followed) console.error(error);
     this.#status.set(Object.freeze({ state, error }));
   }
 

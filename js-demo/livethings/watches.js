@@ -233,13 +233,15 @@ export class Watches {
       for (const [scope, ids] of this.#unwanted) this.#connection.ask("unwatch", { scope, ids });
       this.#unwanted.clear();
       /** @type {Map<string, Interest[]>} */
-      const alike = new Map();
+      const alike = new Map(); // what one request can ask for
       for (const { scope, own, root } of this.#things.values()) {
         for (const interest of [own, root]) {
           if (interest?.phase !== "wanted") continue;
           interest.phase = "asked";
           const key = JSON.stringify([scope, depth(interest), interest.resumable]);
-          alike.set(key, [...(alike.get(key) ?? []), interest]);
+          const others = alike.get(key);
+          if (others) others.push(interest);
+          else alike.set(key, [interest]);
         }
       }
       for (const interests of alike.values()) this.#ask(interests);

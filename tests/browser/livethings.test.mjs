@@ -305,6 +305,19 @@ test("mirrors of one thing are shared until the last is closed", async (t) => {
   assert.deepEqual((await wire.request("unwatch")).params.ids, [1]);
 });
 
+test("a mirror can be had again after the connection has ended", async (t) => {
+  const [db, wire] = await ready(t, { reconnect: false });
+  const mirror = await mirroring(db, wire, 1, { n: 1 });
+  wire.drop();
+  const connecting = db.connect();
+  const next = await Wire.next();
+  await next.accept();
+  await connecting;
+  const other = await mirroring(db, next, 1, { n: 2 });
+  assert.notEqual(other, mirror);
+  assert.equal(other.value.n, 2);
+});
+
 test("a mirror that two asked for at once leaves no watch behind", async (t) => {
   const [db, wire] = await ready(t);
   const opening = db.mirror(SCOPE, 1);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
 from collections.abc import Callable
@@ -45,22 +46,41 @@ const [scope, board, done] = arguments;
 """
 
 SET_UP = """
-.board = {number: 0, lists: [{items: []}, {items: []}], cards: [], tags: set({tag: 'a'}), owner: {name: 'ann'}};
+.board = {number: 0, lists: [{items: []}, {items: []}], cards: [], done: [], tags: set({tag: 'a'})};
+.board.owner = {name: 'ann'};
 .hall = room();
 .hall.set_name('hall');
 .board.id();
 """
 
-STEP = """
-.board.number += 1;
-.board.lists[.board.number % 2].items.push(.board.number);
-.board.cards.unshift({number: .board.number, owner: .board.owner});
-if (.board.cards.len() > 5) .board.cards.pop();
-.board.owner.name = `ann {.board.number}`;
-.board.tags.add({tag: `t{.board.number}`});
-if (.board.tags.len() > 4) .board.tags.remove(.board.tags.one());
-nil;
-"""
+STEPS = (
+    "b.lists[b.number % 2].items.push(b.number);",
+    "b.cards.unshift({number: b.number, owner: b.owner, notes: [{text: 'new'}]});",
+    "if (b.cards.len() > 3) b.cards.pop();",
+    "if (b.cards.len()) b.done.push(b.cards.shift());",
+    "if (b.done.len()) b.cards.unshift(b.done.pop());",
+    "if (b.cards.len() && b.done.len()) { t = b.cards[0]; b.cards[0] = b.done[0]; b.done[0] = t; };",
+    "if (b.cards.len()) { b.cards[0].notes.push({text: `note {b.number}`}); b.cards[0].notes[0].text = 'old'; };",
+    "b.owner.name = `ann {b.number}`; b.owner = {name: 'bob'};",
+    "b.tags.add({tag: `t{b.number}`}); if (b.tags.len() > 4) b.tags.remove(b.tags.one());",
+    "b.cards.sort(|card| card.number); if (b.done.len() > 3) b.done.clear();",
+)
+"""What a step does besides counting; each is one change, of several things often."""
+
+
+class Steps:
+    """Changes of the board, any of them, but the same in each run."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._random = random.Random(20)
+        self.number = 0
+
+    def take(self, count: int, then: str = "", **variables: Any) -> None:
+        for _ in range(count):
+            self.number += 1
+            code = f"b = .board; b.number += 1; {self._random.choice(STEPS)} {then} nil;"
+            self._server.query(code, **variables)
 
 
 def begin(window: Window, board: int) -> None:
@@ -102,41 +122,39 @@ def test_a_page_goes_on_without_a_gap_through_crashes(open_page: Open, server: S
     board = server.query(SET_UP)
     window = open_page("index.html", log_in=False)
     begin(window, board)
-    for _ in range(3):
-        server.query(STEP)
+    steps = Steps(server)
+    steps.take(6)
     until_the_same(window, server)
     for _ in range(2):
         server.stop(signal.SIGKILL)
         window.until(lambda: window.driver.execute_script("return db.state") == "reconnecting")
         server.start(*free_ports(1))  # where the page does not find it
-        for _ in range(4):
-            server.query(STEP)
+        steps.take(8)
         server.stop(signal.SIGKILL)
         server.start()
-        for _ in range(2):
-            server.query(STEP)
+        steps.take(4)
         until_the_same(window, server)
-    assert server.query(".board.number") == 15
-    assert seen(window)["numbers"] == [["init", 0], *range(1, 16)]
+    assert seen(window)["numbers"] == [["init", 0], *range(1, steps.number + 1)]
     window.until(lambda: [one["user"] for one in seen(window)["present"]] == ["admin"])
 
 
-def test_an_open_page_misses_nothing_said_while_its_connection_was_away(open_page: Open, server: Server) -> None:
+def test_a_page_that_was_left_misses_nothing_when_it_is_back(open_page: Open, server: Server) -> None:
     board = server.query(SET_UP)
     window = open_page("index.html", log_in=False)
     begin(window, board)
-    server.query(".hall.emit('said', 1);")
-    window.until(lambda: seen(window)["room"] == [1])
-    window.driver.execute_script("window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
-    window.until(lambda: window.driver.execute_script("return db.state") == "reconnecting")
-    for number in (2, 3):
-        server.query(STEP + "room('hall').emit('said', number);", number=number)
-    assert seen(window)["room"] == [1]
-    window.driver.execute_script("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
-    window.until(lambda: seen(window)["room"] == [1, 2, 3])
-    until_the_same(window, server)
+    steps = Steps(server)
+    server.query(".hall.emit('said', 0);")
+    window.until(lambda: seen(window)["room"] == [0])
+    for time in range(1, 4):
+        window.driver.execute_script("window.dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+        window.until(lambda: window.driver.execute_script("return db.state") == "reconnecting")
+        steps.take(5, "room('hall').emit('said', time);", time=time)
+        window.driver.execute_script("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+        steps.take(3)
+        until_the_same(window, server)
     now = seen(window)
-    assert now["numbers"] == [["init", 0], 1, 2]
+    assert now["numbers"] == [["init", 0], *range(1, steps.number + 1)]
+    assert now["room"] == [0, *[1] * 5, *[2] * 5, *[3] * 5]
     assert now["missed"] == 0
 
 

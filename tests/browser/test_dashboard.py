@@ -104,6 +104,7 @@ def test_the_garden_can_be_removed_and_planted_again(open_page: Open, server: Se
     one, other = open_page("dashboard.html"), open_page("dashboard.html")
     plant(one)
     other.wait_for("#remove").click()
+    other.wait_for(".notice button", "Remove").click()
     one.wait_for("#plant")
     assert server.query('.has("garden")') is False
     plant(one)
