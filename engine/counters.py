@@ -11,6 +11,8 @@ __all__ = ["BOUNDS", "Counters", "Durations"]
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The upper bounds of the classes into which durations are sorted, in seconds."""
 
+_SHORT: Final = BOUNDS[0]
+
 
 class Durations:
     """How many of what was timed took how long: a histogram over `BOUNDS`.
@@ -73,6 +75,23 @@ class Counters:
         self.tasks_succeeded = 0
         self.tasks_failed = 0
         self.garbage_collected = 0
+
+    def add_query(self, seconds: float, failed: bool) -> None:
+        """Count a query or run that took so long."""
+        self.queries += 1
+        self.average_total += seconds
+        if seconds > _SHORT:
+            self.durations.add(seconds)
+        if seconds > self.longest_query:
+            self.longest_query = seconds
+        if failed:
+            self.queries_failed += 1
+
+    def add_refused(self) -> None:
+        """Count a query or run that did not begin, such as one that came before the login."""
+        self.queries += 1
+        self.queries_failed += 1
+        self.queries_not_run += 1
 
     def add_change(self, seconds: float) -> None:
         """Count how long it took to make a change, or several that belong together."""

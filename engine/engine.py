@@ -18,23 +18,19 @@ from engine.change import Change, Internal, Job
 from engine.collection import Collection
 from engine.conditions import Conditions
 from engine.context import Caller, Context
-from engine.counters import BOUNDS, Counters
-from engine.effects import Effect
+from engine.counters import Counters
 from engine.encoding import log_packer
 from engine.errors import (
     AuthError,
     BadDataError,
     EngineError,
     ForbiddenError,
-    InternalError,
     LookupFailed,
-    OperationError,
     TypeFailed,
 )
 from engine.functions.backups import Backups
 from engine.functions.history import record_commit
-from engine.functions.registry import type_name
-from engine.futures import Futures, Pending, Unfinished, run_futures, value_of
+from engine.futures import Futures, Unfinished, run_futures, value_of
 from engine.garbage import Garbage, untangle
 from engine.host import Host, NoHost
 from engine.journal import Journal
@@ -45,6 +41,7 @@ from engine.language.passwords import passwords_in, texts
 from engine.limits import MAX_RESULT_BYTES
 from engine.login import HashFirst, Logins, hash_password, verify_password
 from engine.modules import Answer, Module
+from engine.outcome import Outcome, failed, procedure_arguments, sent
 from engine.quota import check_sent
 from engine.recent import Recent
 from engine.replay import Replay
@@ -55,7 +52,6 @@ from engine.store.interface import Checkpoint, Store
 from engine.tasks import due_tasks, run_task
 from engine.users import CHANGE, FULL, QUERY, RUN, Token, User, name_allowed, require
 from engine.values.future import Future
-from engine.values.incoming import incoming
 from engine.values.incoming import variables as incoming_variables
 from engine.values.storing import SCALARS
 from engine.values.task import drop as drop_task
@@ -67,37 +63,6 @@ _NUMBERED = re.compile(r"(?:@(?=[a-z]*:)|/(?=[a-z]*/))([a-z]*)[:/]([0-9]{1,18})\
 DEFAULT_PASSWORD = "pass"
 
 log = logging.getLogger("livethings.engine")
-
-_SHORT = BOUNDS[0]
-
-
-class Outcome:
-    """What a request came to.
-
-    `value` is the result as a tree, or `error` what went wrong. `change` is to be made durable before anything is
-    said. `effects` are what the query said while it ran, in order; `deleted` the ids of things that are gone since.
-    `closed_rooms` are the rooms that are gone, each with its scope. `more` are the outcomes of futures that ran after
-    the query, in order: announced like this one, before the reply. While it is `pending`, there is no reply yet.
-    """
-
-    __slots__ = ("change", "closed_rooms", "deleted", "effects", "error", "more", "pending", "value")
-
-    def __init__(
-        self,
-        value: Any,
-        error: EngineError | None = None,
-        change: Change | None = None,
-        effects: list[Effect] | None = None,
-        deleted: list[int] | None = None,
-    ) -> None:
-        self.value = value
-        self.error = error
-        self.change = change
-        self.effects = effects
-        self.deleted = deleted
-        self.more: list[Outcome] | None = None
-        self.pending: Pending | None = None
-        self.closed_rooms: list[tuple[str, int]] | None = None
 
 
 class Engine:
@@ -313,7 +278,7 @@ class Engine:
                 raise AuthError("log in first")
             where = self._scopes.get(scope) or self.scope(scope)
             if type(code) is not str:
-                raise TypeFailed(f"the code of a query is a str, not {_sent(code)}")
+                raise TypeFailed(f"the code of a query is a str, not {sent(code)}")
             if isinstance(variables, EngineError):
                 raise variables  # they could not be decoded
             frame = incoming_variables(variables) if variables else {}
@@ -331,7 +296,7 @@ class Engine:
         except EngineError as error:
             self.executing += 1
             if compiled is None:
-                self.count_refused()
+                self.counters.add_refused()
             else:
                 self.counters.queries += 1
                 self.counters.queries_failed += 1
@@ -358,7 +323,7 @@ class Engine:
             if where.kind == "N":
                 raise BadDataError("@node has no procedures")
             if type(procedure) is not str:
-                raise TypeFailed(f"the name of a procedure is a str, not {_sent(procedure)}")
+                raise TypeFailed(f"the name of a procedure is a str, not {sent(procedure)}")
             found = where.procedures.get(procedure)
             if found is None:
                 raise LookupFailed(f"there is no procedure {procedure[:80]}")
@@ -381,7 +346,7 @@ class Engine:
                 conditions = self._asked(where, conditions, fits)
         except EngineError as error:
             self.executing += 1
-            self.count_refused()
+            self.counters.add_refused()
             return Outcome(None, error)
         self.counters.queries_without_text += 1
         closure = found.closure
@@ -438,7 +403,7 @@ class Engine:
             self.run_futures(ctx, outcome)
         self.executing += 1
         seconds = self.timer() - began
-        self.count(seconds, outcome.error is not None)
+        self.counters.add_query(seconds, outcome.error is not None)
         if seconds > self.slow_after:
             self._log_slow(seconds, scope, caller, f"run of {procedure}" if by_request else code)
         if outcome.change is not None or outcome.more:
@@ -580,24 +545,9 @@ class Engine:
         self.counters.add_change(self.timer() - began)
         return outcome
 
-    def count(self, seconds: float, failed: bool) -> None:
-        """Count a query that took so long."""
-        counters = self.counters
-        counters.queries += 1
-        counters.average_total += seconds
-        if seconds > _SHORT:
-            counters.durations.add(seconds)
-        if seconds > counters.longest_query:
-            counters.longest_query = seconds
-        if failed:
-            counters.queries_failed += 1
-
     def count_refused(self) -> None:
-        """Count a query or run that did not begin, such as one that came before the login."""
-        counters = self.counters
-        counters.queries += 1
-        counters.queries_failed += 1
-        counters.queries_not_run += 1
+        """Count a request that could not even be asked."""
+        self.counters.add_refused()
 
     # --- durability --------------------------------------------------------------------------------------------------
 
@@ -694,35 +644,3 @@ class Engine:
             self.recent.went(gone[self.gone_noted :])
         self.gone_noted = 0
         return gone
-
-
-def failed(failure: Exception) -> EngineError:
-    """What to say of what ended a query, without what would keep the query's values alive."""
-    if isinstance(failure, EngineError):
-        failure.__traceback__ = failure.__context__ = failure.__cause__ = None
-        return failure
-    if isinstance(failure, RecursionError):
-        return OperationError("the query nests its calls too deeply")
-    if isinstance(failure, MemoryError):
-        return OperationError("the query needs more memory than there is")
-    log.error("internal error in a query", exc_info=failure)
-    return InternalError("the server failed at this query; its log says more")
-
-
-def procedure_arguments(params: tuple[str, ...], arguments: Any) -> list[Any]:
-    """What a request sends to a procedure, by its parameters; BadDataError when it is neither list, map nor nil."""
-    if arguments is None:
-        return []
-    if type(arguments) is list or type(arguments) is tuple:
-        return [incoming(argument) for argument in arguments][: len(params)]
-    if type(arguments) is dict:
-        values = {name: incoming(argument) for name, argument in arguments.items()}
-        return [values.get(name) for name in params]
-    raise BadDataError(f"the arguments of a procedure are a list or a map, not {_sent(arguments)}")
-
-
-def _sent(value: Any) -> str:
-    try:
-        return type_name(value)
-    except KeyError:
-        return type(value).__name__

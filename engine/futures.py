@@ -27,8 +27,9 @@ from engine.values.thing import Thing
 from engine.values.wrapped import Wrapped
 
 if TYPE_CHECKING:
-    from engine.engine import Engine, Outcome
+    from engine.engine import Engine
     from engine.modules import Answer, ModuleRequest
+    from engine.outcome import Outcome
     from engine.values.closure import ClosureCode
     from engine.values.thing import Value
 

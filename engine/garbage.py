@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from engine.outcome import Outcome
 from engine.values.list import List
 from engine.values.set import Set
 from engine.values.storing import SCALARS, release
@@ -24,7 +25,7 @@ from engine.values.thing import Instance, Thing
 if TYPE_CHECKING:
     from engine.change import Change
     from engine.collection import Collection
-    from engine.engine import Engine, Outcome
+    from engine.engine import Engine
     from engine.values.thing import Value
 
 __all__ = ["Garbage", "empty", "untangle"]
@@ -116,8 +117,6 @@ class Garbage:
 
     def _sweep(self, collection: Collection, ids: list[int]) -> Outcome | None:
         """Remove the things with these ids, which nothing can reach."""
-        from engine.engine import Outcome
-
         # The last one in a list goes first when the list does; an owner has a lower id than what was stored with it.
         things = [thing for thing in map(collection.find, sorted(ids, reverse=True)) if thing is not None]
         if not things:

@@ -29,6 +29,7 @@ from engine.errors import (
 )
 from engine.language.compiler import compile_closure, compile_query
 from engine.language.tracked import TRACKED, TrackedUnit, seen
+from engine.outcome import Outcome, procedure_arguments
 from engine.quota import check_sent
 from engine.recent import ANYTHING, BORN, DEFINITIONS, EVERYTHING, EXTENT, SERVER, TASKS, Key, keys_of
 from engine.result import Result
@@ -38,7 +39,7 @@ from engine.values.thing import Instance, Thing
 
 if TYPE_CHECKING:
     from engine.effects import Effect
-    from engine.engine import Engine, Outcome
+    from engine.engine import Engine
     from engine.scopes import Scope
     from engine.snapshot import Tree
     from engine.types.type import Type
@@ -257,8 +258,6 @@ class LiveQuery:
         return (scope.title, scope.deep, scope.time_zone, dict(scope.quotas))
 
     def _call(self, ctx: Context, _: dict[str, Any]) -> Any:
-        from engine.engine import procedure_arguments
-
         closure = self.scope.procedures[self.procedure].closure
         ctx.arm(closure.code)  # type: ignore[attr-defined]
         ctx.by_request = True

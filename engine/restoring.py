@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.effects import Gone
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import EngineError, ForbiddenError, LookupFailed, OperationError
 from engine.garbage import Garbage
 from engine.login import Logins
+from engine.outcome import Outcome
 from engine.state import StateWriter
 from engine.store import Checkpoint, SqliteStore, StoreError
 from engine.store.archive import unpack_archive

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from engine.context import Context
 from engine.errors import EngineError, LanguageError, OperationError
+from engine.outcome import Outcome, failed
 from engine.values.error import Error
 from engine.values.task import Task, forget, note
 
 if TYPE_CHECKING:
-    from engine.engine import Engine, Outcome
+    from engine.engine import Engine
     from engine.users import User
 
 __all__ = ["due_tasks", "run_task"]
@@ -102,8 +103,6 @@ class _Run:
 
     def run(self, ctx: Context, frame: dict[str, Any]) -> None:
         """Call the closure; how that ended becomes part of the change, if there is one."""
-        from engine.engine import failed
-
         task = self.task
         assert task.closure is not None
         try:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.language.compiler import GENERATED
+from engine.outcome import Outcome
 from engine.store import Checkpoint, Committer, Retention, SqliteStore, Store, StoreError
 from server.backups import BackupRunner
 from server.config import Config, ConfigError

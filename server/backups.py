@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
+from engine.outcome import Outcome
 from engine.store import Store
 from engine.store.archive import write_archive
 

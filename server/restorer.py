@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import BadDataError, EngineError, OperationError
+from engine.outcome import Outcome
 from engine.restoring import FOLDER_PREFIX, Backup, restore
 from engine.store import Checkpoint, StoreError
 from engine.store.archive import check_archive

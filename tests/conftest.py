@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.login import hash_password
+from engine.outcome import Outcome
 from engine.users import User
 
 

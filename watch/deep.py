@@ -25,7 +25,7 @@ from watch.reach import Edges, Graph, Reach
 if TYPE_CHECKING:
     from engine.change import Job
     from engine.collection import Collection
-    from engine.engine import Outcome
+    from engine.outcome import Outcome
     from watch.hub import Hub
 
 __all__ = ["MAX_DEEP", "MAX_DEEP_THINGS", "DeepWatches"]

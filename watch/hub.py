@@ -34,7 +34,8 @@ from watch.presence import Presence
 
 if TYPE_CHECKING:
     from engine.change import Change
-    from engine.engine import Engine, Outcome
+    from engine.engine import Engine
+    from engine.outcome import Outcome
     from engine.scopes import Scope
 
 __all__ = ["Hub"]

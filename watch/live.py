@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.encoding import log_packer, wire
-from engine.engine import failed
 from engine.errors import BadDataError, EngineError, OperationError, RequestTimeout
 from engine.live import Key, LiveQuery, touched_by, types_born
+from engine.outcome import failed
 from engine.recent import DEFINITIONS, SERVER
 from watch.audience import Channel, Say, Subscriber
 from watch.events import LIVE_END, LIVE_UPDATE
@@ -25,7 +25,8 @@ from watch.patch import difference
 
 if TYPE_CHECKING:
     from engine.context import Caller
-    from engine.engine import Engine, Outcome
+    from engine.engine import Engine
+    from engine.outcome import Outcome
 
 __all__ = ["Live"]
 

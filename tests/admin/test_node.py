@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
+from engine.outcome import Outcome
 from tests.conftest import Admin
 
 Ask = Callable[..., Outcome]

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from engine.engine import Outcome
 from engine.errors import AuthError, EngineError, ForbiddenError
 from engine.functions.registry import FUNCTIONS
 from engine.language.analysis import MUTATORS, RECEIVER_MUTATORS, TASK_MUTATORS
+from engine.outcome import Outcome
 from engine.users import CHANGE, FULL, GRANT, JOIN, QUERY, RUN, USER, User
 from tests.watch.test_hub import Connection, World
 

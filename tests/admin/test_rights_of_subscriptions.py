@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine.engine import Outcome
 from engine.errors import AuthError, EngineError, ForbiddenError
+from engine.outcome import Outcome
 from engine.users import CHANGE, FULL, JOIN, QUERY, RUN
 from tests.admin.test_rights import ALL_MASKS, Place, place, told, tried  # noqa: F401  (a fixture)
 from watch import Live

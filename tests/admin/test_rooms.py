@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.engine import Outcome
+from engine.outcome import Outcome
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import (
     BadDataError,
     ChangedError,
@@ -16,6 +16,7 @@ from engine.errors import (
     ResultTooLarge,
     ValueFailed,
 )
+from engine.outcome import Outcome
 from tests.atomic.state import state
 from tests.conftest import Admin
 

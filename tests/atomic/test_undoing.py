@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from engine.effects import InstanceJob
 from engine.encoding import log_unpack
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import InternalError, RequestTimeout
 from engine.language.compiler import GENERATED
+from engine.outcome import Outcome
 from engine.users import FULL, User
 from engine.values.list import List
 from engine.values.room import Room

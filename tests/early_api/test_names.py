@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.functions.nothing import EVERY_KIND
 from engine.functions.registry import FUNCTIONS
+from engine.outcome import Outcome
 from engine.store.memory import MemoryStore
 from engine.users import CHANGE, QUERY, User
 from tests.conftest import Admin

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
+from engine.outcome import Outcome
 from engine.store.memory import MemoryStore
 from engine.users import CHANGE, QUERY, RUN
 from tests.conftest import Admin

@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import InternalError
+from engine.outcome import Outcome
 from engine.users import FULL, User
 from tests.conftest import Admin
 from tests.language.trees import sources

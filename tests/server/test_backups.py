@@ -6,7 +6,8 @@ import asyncio
 import tarfile
 from pathlib import Path
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
+from engine.outcome import Outcome
 from engine.store import SqliteStore
 from server.backups import BackupRunner
 

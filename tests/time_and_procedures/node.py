@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 from engine.encoding import log_packer
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
+from engine.outcome import Outcome
 from engine.store.memory import MemoryStore
 from tests.conftest import Admin
 from tests.things.state import stored

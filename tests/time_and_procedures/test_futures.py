@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.effects import RoomEvent
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import (
     CustomError,
     ForbiddenError,
@@ -22,6 +22,7 @@ from engine.errors import (
     TypeFailed,
 )
 from engine.limits import MAX_FUTURES, MAX_FUTURES_PER_CLOSURE
+from engine.outcome import Outcome
 from engine.replay import Replay
 from engine.users import QUERY
 

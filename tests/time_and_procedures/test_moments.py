@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.encoding import LEAVES, log_packer, log_unpack
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import LanguageError, LookupFailed, OverflowFailed, TypeFailed, ValueFailed
 from engine.limits import INT_MAX, INT_MIN
+from engine.outcome import Outcome
 from engine.replay import Replay
 from engine.snapshot import pack
 from engine.values import datetime as moments

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import (
     BadDataError,
     ForbiddenError,
@@ -20,6 +20,7 @@ from engine.errors import (
     TypeFailed,
     ValueFailed,
 )
+from engine.outcome import Outcome
 from engine.users import CHANGE, QUERY, RUN
 from tests.conftest import Admin
 from tests.time_and_procedures.node import Node

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from engine.effects import RoomEvent
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import ForbiddenError, LanguageError, OperationError, RequestTimeout, ValueFailed
+from engine.outcome import Outcome
 from engine.users import CHANGE, QUERY
 from engine.values.closure import Closure
 

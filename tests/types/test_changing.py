@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import LookupFailed, OperationError, TypeFailed, ValueFailed
+from engine.outcome import Outcome
 
 from .state import check_rules
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.effects import Unwatch, Watch
-from engine.engine import Outcome
 from engine.errors import BadDataError, ForbiddenError, OperationError
+from engine.outcome import Outcome
 from engine.snapshot import initial
 from engine.users import CHANGE, FULL, JOIN, QUERY, RUN
 from tests.things import test_programs as plain

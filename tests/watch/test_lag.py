@@ -8,7 +8,7 @@ import msgpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.engine import Outcome
+from engine.outcome import Outcome
 from engine.users import FULL, JOIN
 from tests.things import test_programs as plain
 from tests.watch import test_mirrors

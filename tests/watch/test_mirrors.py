@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from engine.change import Internal
 from engine.effects import InstanceJob, Watch
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
+from engine.outcome import Outcome
 from engine.snapshot import initial
 from engine.users import CHANGE, FULL, JOIN, QUERY, RUN, User
 from server.forms import pack_event

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.change import INTERNAL, Internal
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
 from engine.errors import BadDataError, EngineError, ForbiddenError, LookupFailed
+from engine.outcome import Outcome
 from engine.recent import Recent
 from engine.store import Retention
 from engine.store.memory import MemoryStore
