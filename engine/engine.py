@@ -206,8 +206,9 @@ class Engine:
         self.forget_scopes()
         ids = [collection.root.id, *(thing_id for thing_id in collection.index if thing_id != collection.root.id)]
         self.gone_rooms += [(collection.title, room_id) for room_id in collection.rooms]
+        dirty = collection.dirty  # what is gone since the last checkpoint is on disk still
         collection.clear()
-        self.dropped += ids
+        self.dropped += {*ids, *dirty}
         return ids
 
     def collection_by_id(self, collection_id: int) -> Collection:

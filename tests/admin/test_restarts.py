@@ -137,5 +137,16 @@ class Setup(RuleBasedStateMachine):
         assert before.keys() == after.keys()
 
 
+def test_a_collection_goes_with_what_it_lost_before() -> None:
+    node = Node()
+    node.query(".kept = {}; .lost = {}; nil")
+    node.checkpoint()
+    node.query(".del('lost'); nil")
+    node.query("new_collection('songs'); del_collection('stuff')", None, "@t")
+    node.checkpoint()
+    node.start()
+    assert list(node.engine.collections) == ["songs"]
+
+
 TestSetup = Setup.TestCase
 TestSetup.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
