@@ -184,7 +184,7 @@ export class BoardView {
     write(made.note, card.note);
     made.note.hidden = !card.note;
     made.face.dataset.label = card.label;
-    made.face.setAttribute("aria-label", [card.title || "Untitled", card.note, `in ${column.title}`].filter(Boolean).join(", "));
+    write(made.where, `, in ${column.title}`);
     return made;
   }
 }
@@ -234,11 +234,12 @@ function makeColumn(id, actions) {
 function makeCard(id, actions) {
   const title = element("span", { class: "card-title" });
   const note = element("span", { class: "card-note" });
+  const where = element("span", { class: "unseen" });
   const face = element("div", {
     class: "card", role: "button", tabIndex: -1, dataset: { id }, "aria-describedby": "card-help",
     on: { click: () => actions.openCard(id) },
-  }, title, note);
-  return { item: element("li", {}, face), face, title, note };
+  }, title, note, where);
+  return { item: element("li", {}, face), face, title, note, where };
 }
 
 /**
