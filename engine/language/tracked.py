@@ -158,6 +158,7 @@ def _before_map_type(ctx: LiveContext, items: Value, arguments: tuple[Value, ...
 _CONVERTED = 3
 """The levels of things that making an instance of something looks at."""
 
+
 def _before_saying(ctx: LiveContext, receiver: Value, arguments: tuple[Value, ...]) -> None:
     raise OperationError("a live query can't begin or end a watch: it only reads")
 

@@ -55,7 +55,9 @@ class Future:
     ) -> Future:
         """A future of the query. MaxQuotaError or OperationError when there are too many."""
         if ctx.journal is not None:
-            raise OperationError("an atomic query can't make a future: it would run after it, and may fail then")
+            raise OperationError(
+                "an atomic query can't make a future, which would run after it and may fail then: make a task instead"
+            )
         made = cls(arguments, then, request)
         ctx.engine.futures.add(made)
         if ctx.futures is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.crash.load import BEGINNING, Watcher, Writer, ask, connected, shown
+from tests.crash.load import BEGINNING, Spoiler, Watcher, Writer, ask, connected, shown
 
 __all__ = ["Account"]
 
@@ -18,6 +18,7 @@ class Account:
     def __init__(self) -> None:
         self.writers = [Writer(which) for which in range(WRITERS)]
         self.watchers = [Watcher() for _ in range(WATCHERS)]
+        self.spoiler = Spoiler([writer.name for writer in self.writers])
         self.ids: list[int] = []  # of the writers' things
         self.last = 0
         self.acknowledged = self.unacknowledged = 0  # operations that were done, over all rounds
@@ -40,6 +41,7 @@ class Account:
         working = [await connected(port) for _ in self.writers]
         for writer, client in zip(self.writers, working, strict=True):
             tasks.append(asyncio.create_task(writer.work(client)))
+        tasks.append(asyncio.create_task(self.spoiler.work(await connected(port))))
         while sum(len(writer.acknowledged) for writer in self.writers) < enough:
             await asyncio.sleep(0)
             for task in tasks:

@@ -2,6 +2,7 @@
 
 Each writer changes a thing of its own, in a row of operations that its number determines, one change each. So what the
 thing is says how many of the operations were done, and what it is after so many is known. Watchers keep mirrors.
+A spoiler changes the same things in atomic queries that fail, so that nobody ever knows of it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import asyncio
 import random
 from typing import Any
 
-from server.native import AUTH, DATA, ERROR, EVENT_ID, INIT, OK, QUERY, UPDATE, WATCH
+from server.native import AUTH, DATA, ERROR, EVENT_ID, INIT, OK, QUERY, QUERY_WITH, UPDATE, WATCH
 from tests.server.fakes import Client, bytes_of, within
 
-__all__ = ["BEGINNING", "Watcher", "Writer", "ask", "connected", "shown"]
+__all__ = ["BEGINNING", "Spoiler", "Watcher", "Writer", "ask", "connected", "shown"]
 
 IN_FLIGHT = 40
 """Requests of a writer that are not answered yet."""
@@ -127,6 +128,36 @@ class Writer:
         self.asked = done
         self.states = {done: copied(self.model)}
         self.acknowledged.clear()
+
+
+class Spoiler:
+    """One that changes the writers' things in vain."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.failed = 0
+
+    def next(self) -> bytes:
+        """The request of the next atomic query, which fails."""
+        number = self.failed
+        name = self.names[number % len(self.names)]
+        text = (
+            operate(name, number, -1, beginning()) + f"x = .{name}; .del('{name}'); x.list.push({{}}); .new = x; 1/0;"
+        )
+        return bytes_of(QUERY_WITH, ["//stuff", text, None, {"atomic": True}])
+
+    async def work(self, client: Client) -> None:
+        """Ask for one after the other, until the connection ends."""
+        try:
+            while True:
+                client.send(self.next())
+                package_id, kind, data = await client.read()
+                while package_id == EVENT_ID:  # the status of a server that goes down
+                    package_id, kind, data = await client.read()
+                assert (kind, data["error_code"]) == (ERROR, -58), data
+                self.failed += 1
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
 
 
 class Watcher:

@@ -50,4 +50,5 @@ async def test_nothing_that_was_said_is_lost(tmp_path: Path) -> None:
     assert "Traceback" not in server.said
     assert account.acknowledged > 100 * ROUNDS
     assert account.unacknowledged
+    assert account.spoiler.failed > ROUNDS
     assert len(checkpoints) > ROUNDS // 2
