@@ -13,6 +13,7 @@ import { showPresence } from "./presence-view.js";
 /** @typedef {import("./livethings.js").Present} Present */
 
 const DOTS_ACROSS = 21;
+const GONE_WITHIN = 1_000; // milliseconds; a query that fails earlier does so since the garden was removed
 const WINDOW = 5; // seconds that a rate is taken over
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -215,9 +216,15 @@ openPage(async (db) => {
  * @returns {() => void} ends that
  */
 function follow(live, panel, render) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let telling;
   const stops = [
-    live.status.subscribe(({ state }) => (byId(panel).dataset.state = state)),
     live.subscribe((value) => value !== undefined && render(value)),
+    live.status.subscribe(({ state, error }) => {
+      byId(panel).dataset.state = state;
+      if (error) telling = setTimeout(() => complain(error), GONE_WITHIN);
+    }),
+    () => clearTimeout(telling),
   ];
   return () => stops.forEach((stop) => stop());
 }
