@@ -177,15 +177,14 @@ class LiveResult(Result):
 
 
 class Evaluation:
-    """What an evaluation came to: the result as a tree, and what it depends on. `personal`: on who asks, too."""
+    """What an evaluation came to: the result as a tree, and what it depends on."""
 
-    __slots__ = ("extents", "personal", "things", "value")
+    __slots__ = ("extents", "things", "value")
 
     def __init__(self, value: Tree, ctx: LiveContext) -> None:
         self.value = value
         self.things = ctx.things
         self.extents = ctx.extents
-        self.personal = ctx.personal
 
 
 class LiveQuery:
@@ -211,6 +210,8 @@ class LiveQuery:
         self.scope: Scope = engine.scope(scope)
         self.procedure = procedure
         self.given = given
+        self.personal = False
+        """Whether the last evaluation, be it one that failed, asked who is asking."""
         if self.scope.kind == "N":
             raise BadDataError("there are no live queries in @node")
         if (code is None) == (procedure is None):
@@ -285,6 +286,7 @@ class LiveQuery:
         finally:
             engine.executing += 1
             engine.live -= 1
+            self.personal = ctx.personal
             ctx.disarm()
             engine.end_live(ctx)
 

@@ -40,9 +40,6 @@ __all__ = ["App", "serve"]
 
 log = logging.getLogger("livethings.server")
 
-LIVE_TIME = 1.0
-"""Seconds that a live query may run; it ends when it takes longer."""
-
 SHUTTING_DOWN_TIME = 0.25
 """Seconds between the news that the server goes down and its going down, in which clients are still served."""
 
@@ -184,7 +181,11 @@ class App:
             core = await self._open()
             engine = self._engine
             watchdog = Watchdog(
-                lambda: engine.executing, self._config.query_time, GENERATED, lambda: engine.live, LIVE_TIME
+                lambda: engine.executing,
+                self._config.query_time,
+                GENERATED,
+                lambda: engine.live,
+                self._config.live_query_time,
             )
             watchdog.start()
             for module in self._engine.modules.values():
@@ -248,7 +249,13 @@ class App:
         hub = Hub(self._engine, outbox.say, config.max_deep_things, history)
         requests = Requests(self._engine, hub, store)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
-        live = Live(self._engine, outbox.say, seconds=LIVE_TIME)
+        live = Live(
+            self._engine,
+            outbox.say,
+            per_connection=config.max_live_queries,
+            result_bytes=config.max_live_result,
+            seconds=config.live_query_time,
+        )
         core.live = LiveRounds(live, outbox, loop)
         core.slow = SlowReaders(hub, live)
         self._core = core
@@ -303,6 +310,8 @@ class App:
         self._core.hub.before_reply(outcome, None)
         self._core.hub.settle()
         self._core.hub.after_reply(outcome)
+        if self._core.live is not None:
+            self._core.live.changed(outcome)
         for module in self._engine.modules.values():
             self.modules.added(module)
 

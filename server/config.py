@@ -81,6 +81,11 @@ class Config:
     max_deep_things: int = field(
         default=20_000, metadata=about("most things that the deep watches of a connection may reach", 1, 10_000_000)
     )
+    max_live_queries: int = field(default=1000, metadata=about("most live queries of a connection", 0, 1_000_000))
+    max_live_result: int = field(default=_MIB, metadata=about("largest result of a live query, in bytes", 64, 1 << 30))
+    live_query_time: float = field(
+        default=1.0, metadata=about("longest time that a run of a live query may take, in seconds", 0.001, 86400)
+    )
     room_history: int = field(
         default=1000, metadata=about("most events to keep of a room that is joined with history", 0, 1_000_000)
     )

@@ -1,8 +1,9 @@
 """Live queries: who subscribed to what, which of them are due, and what is said of their new results.
 
 The promise: what a subscriber makes of the first result and the updates is what the query gives, whenever nothing is
-due. A query runs again only when an outcome touched something that its last evaluation read. Identical subscriptions of
-one user share an evaluation and the frames made of it. One that can't go on ends with a word, and nobody else notices.
+due. A query runs again only when an outcome touched something that its last evaluation read. Identical subscriptions
+share an evaluation and the frames made of it: all of them, until one asks who is asking; then those of each user. One
+that can't go on ends with a word, and nobody else notices.
 
 Nothing runs by itself: `changed` is told each outcome and marks what is due; the server calls `run` (server/live.py).
 Tests: tests/watch/.
@@ -11,7 +12,8 @@ Tests: tests/watch/.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.encoding import log_packer, wire
@@ -48,16 +50,19 @@ class _Asking:
 
 
 class _Shared:
-    """One query with its subscribers. `keys` is what its last evaluation read, `value` its result, true at the change
-    `evaluated` and the same since the change `since`."""
+    """One query with its subscribers, each noted in the channel with its user; `personal`: they have the same one.
+    `keys` is what its last evaluation read, `value` its result, true at the change `evaluated` and the same since the
+    change `since`."""
 
     def __init__(self, number: int, key: Any, query: LiveQuery, user: Any, interval: float) -> None:
         self.id = number
         self.key = key
         self.query = query
         self.asking = _Asking(user)
+        self.personal = False
         self.interval = interval
         self.channel = Channel()
+        self.users: Counter[Any] = Counter()
         self.keys: set[Key] = set()
         self.value: Any = None
         self.packed = b""
@@ -65,6 +70,31 @@ class _Shared:
         self.evaluated = 0
         self.ready_at = 0.0
         self.settings: Any = None
+
+    def add(self, subscriber: Subscriber, user: Any) -> None:
+        """Somebody subscribes, as a user."""
+        self.channel.add(subscriber, user)
+        self.users[user] += 1
+
+    def discard(self, subscriber: Subscriber) -> Any:
+        """Somebody is no subscriber any more; the user that it was one as. It runs for one of those who are left."""
+        user = self.channel.members[subscriber]
+        self.channel.discard(subscriber)
+        self.users[user] -= 1
+        if not self.users[user]:
+            del self.users[user]
+            if self.users and user is self.asking.user:
+                self.asking.user = next(iter(self.users))
+        return user
+
+    def for_user(self, user: Any) -> _Shared:
+        """The same for the subscribers of one user, who leave this one."""
+        other = _Shared(self.id, self.key, self.query, user, self.interval)
+        other.settings, other.personal = self.settings, True
+        for subscriber in [member for member, its in self.channel.members.items() if its is user]:
+            self.discard(subscriber)
+            other.add(subscriber, user)
+        return other
 
 
 class Live:
@@ -92,10 +122,10 @@ class Live:
         self.evaluations = 0
         self.due: dict[_Shared, None] = {}
         self._numbers = 0
-        self._shared: dict[int, _Shared] = {}
+        self._shared: dict[_Shared, None] = {}
         self._alike: dict[Any, list[_Shared]] = {}
         self._readers: dict[Key, set[_Shared]] = {}
-        self._of: dict[Subscriber, set[int]] = {}
+        self._of: dict[Subscriber, dict[int, _Shared]] = {}
         self._rights = engine.rights_version
 
     @property
@@ -134,24 +164,36 @@ class Live:
         packed = _pack([asked.get("code"), asked.get("procedure"), given, interval])
         if len(packed) > MAX_SENT:
             raise BadDataError(f"code and variables of a live query can have at most {MAX_SENT} bytes")
-        key = (query.scope.id, packed, user)
-        shared = next((one for one in self._alike.get(key, ()) if one.id not in mine), None)
+        key = (query.scope.id, packed)
+        shared = self._fitting(key, user, mine)
         if shared is not None and shared in self.due:
             self._run(shared)  # its subscribers and this one must know the same result
-            if shared.id not in self._shared:
+            shared = self._fitting(key, user, mine)
+            if shared in self.due:
                 shared = None
         if shared is None:
             self._numbers += 1
             shared = _Shared(self._numbers, key, query, user, float(interval))
             self._evaluate(shared)
-            self._shared[shared.id] = shared
-            self._alike.setdefault(key, []).append(shared)
-        shared.channel.add(subscriber, None)
-        self._of.setdefault(subscriber, set()).add(shared.id)
+            shared.personal = query.personal
+            self._enter(shared)
+        shared.add(subscriber, user)
+        self._of.setdefault(subscriber, {})[shared.id] = shared
         reply = {"subscription": shared.id, "change": self.engine.last_change}
         if since is not None and self._known_since(shared, since):
             return reply | {"resumed": True}
         return reply | {"value": shared.value}
+
+    def _fitting(self, key: Any, user: Any, mine: Container[int]) -> _Shared | None:
+        """What a subscriber who has the subscriptions `mine` can share."""
+        for one in self._alike.get(key, ()):
+            if one.id not in mine and (not one.personal or user in one.users):
+                return one
+        return None
+
+    def _enter(self, shared: _Shared) -> None:
+        self._shared[shared] = None
+        self._alike.setdefault(shared.key, []).append(shared)
 
     def _known_since(self, shared: _Shared, since: int) -> bool:
         """Is the result the same as it was at that change?"""
@@ -179,24 +221,23 @@ class Live:
 
     def channels_of(self, subscriber: Subscriber) -> Iterable[Channel]:
         """Those of a connection's subscriptions."""
-        return (self._shared[number].channel for number in self._of.get(subscriber, ()))
+        return (shared.channel for shared in self._of.get(subscriber, {}).values())
 
     def result(self, subscriber: Subscriber, number: int) -> dict[str, Any] | None:
         """The body of an update that tells the whole result; None when there is no such subscription."""
-        if number not in self._of.get(subscriber, ()):
+        shared = self._of.get(subscriber, {}).get(number)
+        if shared is None:
             return None
-        shared = self._shared[number]
         return {"subscription": shared.id, "change": shared.evaluated, "value": shared.value}
 
     def _leave(self, subscriber: Subscriber, number: int) -> None:
-        self._of[subscriber].discard(number)
-        shared = self._shared[number]
-        shared.channel.discard(subscriber)
+        shared = self._of[subscriber].pop(number)
+        shared.discard(subscriber)
         if not shared.channel.members:
             self._forget(shared)
 
     def _forget(self, shared: _Shared) -> None:
-        del self._shared[shared.id]
+        del self._shared[shared]
         alike = self._alike[shared.key]
         alike.remove(shared)
         if not alike:
@@ -231,16 +272,17 @@ class Live:
                 if key in readers:
                     self.due.update(dict.fromkeys(readers[key]))
         if outcome.change is not None and not outcome.change.scope:
-            for shared in list(self._shared.values()):
+            for shared in list(self._shared):
                 if shared.settings != shared.query.settings:
                     self.due[shared] = None
         if self.engine.rights_version != self._rights or (outcome.change is not None and not outcome.change.scope):
             self._rights = self.engine.rights_version
-            for shared in list(self._shared.values()):
-                try:
-                    shared.query.check(shared.asking.user)
-                except EngineError as error:
-                    self._end(shared, error)
+            for shared in list(self._shared):
+                for user in list(shared.users):
+                    try:
+                        shared.query.check(user)
+                    except EngineError as error:
+                        self._end(shared, error, user)
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -269,12 +311,14 @@ class Live:
 
     def _run(self, shared: _Shared) -> None:
         """Run a query again, and say its result if that is another one."""
-        old, packed = shared.value, shared.packed
+        known = old, packed, _, _ = shared.value, shared.packed, shared.since, shared.evaluated
         try:
             self._evaluate(shared)
         except EngineError as error:
+            self._part(shared, known)
             self._end(shared, error)
             return
+        self._part(shared, known)
         if shared.packed == packed:
             return
         operations = difference(old, shared.value, _pack)
@@ -290,6 +334,21 @@ class Live:
                 self.say(audience, patch)
         except EngineError as error:
             self._end(shared, error)
+
+    def _part(self, shared: _Shared, known: tuple[Any, bytes, int, int]) -> None:
+        """A query that has just run and asked for whom goes on for that user; for the others, who know what was `known`
+        before, it is due on its own."""
+        if shared.personal or not shared.query.personal:
+            return
+        shared.personal = True
+        for user in [user for user in shared.users if user is not shared.asking.user]:
+            other = shared.for_user(user)
+            other.value, other.packed, other.since, other.evaluated = known
+            for subscriber in other.channel.members:
+                self._of[subscriber][other.id] = other
+            self._enter(other)
+            self._index(other, set(shared.keys))
+            self.due[other] = None
 
     def _evaluate(self, shared: _Shared) -> None:
         """Run a query and note what it read. Raises an EngineError when it fails or takes too long."""
@@ -315,10 +374,16 @@ class Live:
             keys.discard((DEFINITIONS, 0))
         self._index(shared, keys)
 
-    def _end(self, shared: _Shared, error: EngineError) -> None:
-        """End all subscriptions to a query, and say why."""
+    def _end(self, shared: _Shared, error: EngineError, user: Any = None) -> None:
+        """End all subscriptions to a query, or those of a user, and say why."""
         data = {"subscription": shared.id, "error_code": error.code, "error_msg": error.message}
-        shared.channel.say(self.say, LIVE_END, data)
-        for subscriber in shared.channel.members:
-            self._of[subscriber].discard(shared.id)
-        self._forget(shared)
+        if user is None or len(shared.users) == 1:
+            shared.channel.say(self.say, LIVE_END, data)
+            for subscriber in shared.channel.members:
+                del self._of[subscriber][shared.id]
+            self._forget(shared)
+            return
+        for subscriber in [member for member, its in shared.channel.members.items() if its is user]:
+            self.say(subscriber, subscriber.form.event(LIVE_END, data))
+            del self._of[subscriber][shared.id]
+            shared.discard(subscriber)

@@ -11,6 +11,8 @@ import msgpack
 from websockets.asyncio.client import connect
 
 from server.native import AUTH, DATA, ERROR, HEADER, LIVE_END, LIVE_UPDATE, OK, QUERY, SUBSCRIBE, UNSUBSCRIBE, package
+from tests.crash.load import connected
+from tests.server.fakes import bytes_of
 from tests.serving import Server
 
 
@@ -96,3 +98,38 @@ async def _rpc(port: int) -> None:
         assert (await said())["result"] is None
         await call("query", scope="//stuff", code=".count = 6")
         assert (await said())["result"] == 6
+
+
+async def test_limits_and_a_restored_backup(tmp_path: Path) -> None:
+    backup = tmp_path / "backup.tar.gz"
+    limits = ("--max-live-queries", "2", "--max-live-result", "100", "--live-query-time", "0.2")
+    with Server(tmp_path, more=limits) as server:
+        client = await connected(server.tcp)
+        assert await client.request(QUERY, ["@n", f"new_backup('{backup}'); nil"]) == (DATA, None)
+        while (await client.request(QUERY, ["@n", "backups_info().map(|b| b.load().result_code)"]))[1] != [0]:
+            pass
+        kind, first = await client.request(SUBSCRIBE, ["//stuff", {"code": ".len()"}])
+        assert (kind, first["value"]) == (DATA, 0)
+        kind, error = await client.request(SUBSCRIBE, ["//stuff", {"code": "range(1000)"}])
+        assert (kind, error["error_code"]) == (ERROR, -6)
+        kind, slow = await client.request(SUBSCRIBE, ["//stuff", {"code": SLOW, "vars": {"often": 1}}])
+        assert kind == DATA
+        kind, error = await client.request(SUBSCRIBE, ["//stuff", {"code": ".len() + 1"}])
+        assert (kind, error["error_code"]) == (ERROR, -63)
+        assert await client.request(UNSUBSCRIBE, [slow["subscription"]]) == (OK, None)
+        kind, error = await client.request(SUBSCRIBE, ["//stuff", {"code": SLOW, "vars": {"often": 50000}}])
+        assert (kind, error["error_code"]) == (ERROR, -5)
+        kind, of_server = await client.request(SUBSCRIBE, ["@t", {"code": "has_user('admin')"}])
+        assert kind == DATA
+        client.send(bytes_of(QUERY, ["@t", f"restore('{backup}')"]))
+        assert (await client.read())[1:] == (DATA, None)
+        ended = set()
+        while len(ended) < 2:
+            _, kind, data = await client.read()
+            assert kind == LIVE_END
+            assert data["error_msg"]
+            ended.add(data["subscription"])
+        assert ended == {first["subscription"], of_server["subscription"]}
+
+
+SLOW = "sum = 0; for (i in range(often)) { for (j in range(often)) { sum += j; }; }; sum"

@@ -213,3 +213,87 @@ def test_closures_of_live_queries_do_not_run_as_rows() -> None:
     """Rows read properties without noting them."""
     assert compile_closure("|x| x.a").repeatable
     assert not compile_closure("|x| x.a", make_unit=TrackedUnit).repeatable
+
+
+def user(world: World, number: int, name: str, mask: int = FULL) -> Client:
+    """A client of a user of its own, with rights on the collection."""
+    one = User(number, name, 0)
+    world.engine.users[name] = one
+    world.engine.collections["stuff"].access[number] = mask
+    return Client(one)
+
+
+def test_users_share_a_query_that_does_not_ask_who_is_asking() -> None:
+    world = World(".n = 0;")
+    clients = [user(world, 50 + number, f"user{number}") for number in range(20)]
+    before = world.live.evaluations
+    for client in clients:
+        world.subscribe(".n", client)
+    world.change(".n = 1;")
+    world.run()
+    assert world.live.evaluations == before + 2
+    assert {id(client.out[0]) for client in clients} == {id(clients[0].out[0])}
+
+
+def test_a_query_that_asks_who_is_asking_runs_for_each_user() -> None:
+    code = ".n > 0 ? user_info().load().name : 'nobody'"
+    world = World(".n = 0;")
+    clients = [user(world, 50 + number, f"user{number}") for number in range(3)]
+    clients += [Client(client.user) for client in clients]
+    numbers = {world.subscribe(code, client) for client in clients}
+    assert len(numbers) == 1
+    (number,) = numbers
+    before = world.live.evaluations
+    for n in (1, 0, 2):
+        world.change(f".n = {n};")
+        world.run()
+        world.run()
+        for client in clients:
+            client.read()
+            assert client.values[number] == (client.user.name if n else "nobody")
+    assert world.live.evaluations == before + 9
+    late = Client(clients[0].user)
+    assert world.subscribe(code, late) == number
+    assert world.live.evaluations == before + 9
+    assert late.values[number] == "user0"
+    for client in (*clients, late):
+        world.live.drop(client)
+    assert not world.live.active
+    assert not world.live._readers
+
+
+def test_who_loses_a_right_ends_alone_and_who_leaves_is_not_missed() -> None:
+    world = World(".n = 0;")
+    first, second, third = (user(world, 50 + number, f"user{number}") for number in range(3))
+    number = world.subscribe(".n", first)
+    world.subscribe(".n", second)
+    world.subscribe(".n", third)
+    world.live.unsubscribe(first, [number])
+    world.engine.collections["stuff"].access[50] = world.engine.collections["stuff"].access[51] = 0
+    world.engine.rights_version += 1
+    world.change(".n = 1")
+    world.run()
+    second.read()
+    third.read()
+    assert "lacks" in second.ended[number]
+    assert third.values[number] == 1
+    assert not third.ended
+
+
+def test_a_right_that_only_one_user_lacks_ends_only_his() -> None:
+    code = "has_collection('more') ? history({scope: '//stuff', last: 1}).len() : 0"
+    world = World(".n = 0;")
+    world.change("set_history('//stuff', true)", "@thingsdb")
+    server = world.engine.server
+    clients = [user(world, 50 + number, f"user{number}", FULL) for number in range(3)]
+    for client in clients:
+        server.access[client.user.id] = FULL
+        number = world.subscribe(code, client, "@t")
+    world.engine.collections["stuff"].access[50] = 0  # as it was from the start, for all that the queries know
+    world.change("new_collection('more')", "@thingsdb")
+    world.run()
+    world.run()
+    for client in clients:
+        client.read()
+    assert clients[0].ended.keys() == {number}
+    assert [client.ended for client in clients[1:]] == [{}, {}]
