@@ -8,7 +8,8 @@ from typing import Any
 
 import msgpack
 
-from engine.engine import Engine, Outcome
+from engine.engine import Engine
+from engine.outcome import Outcome
 from engine.store.memory import MemoryStore
 from engine.users import User
 from server.forms import pack, pack_event
