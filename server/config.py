@@ -138,7 +138,10 @@ _FIELDS = {item.name: item for item in fields(Config)}
 
 def option_help() -> dict[str, str]:
     """A sentence on each setting, by its name, the default included."""
-    return {name: f"{item.metadata['help']} (default: {item.default})" for name, item in _FIELDS.items()}
+    return {
+        name: f"{item.metadata['help']} (default: {'none' if item.default is None else item.default})"
+        for name, item in _FIELDS.items()
+    }
 
 
 def load(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Config:
