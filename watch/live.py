@@ -133,6 +133,16 @@ class Live:
         """Is there any subscription?"""
         return bool(self._shared)
 
+    @property
+    def subscriptions(self) -> int:
+        """How many there are."""
+        return sum(map(len, self._of.values()))
+
+    @property
+    def shared(self) -> int:
+        """How many queries run for them."""
+        return len(self._shared)
+
     # --- requests ----------------------------------------------------------------------------------------------------
 
     def subscribe(self, caller: Caller, scope: str, asked: Any) -> dict[str, Any]:

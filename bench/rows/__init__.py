@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.lab import Lab
-from bench.rows import compute, deep, deliveries, http, latency, live, logins, memory, queries, startup
+from bench.rows import compute, deep, deliveries, http, latency, live, logins, memory, queries, resume, startup
 from bench.table import Row
 
 __all__ = ["GROUPS"]
@@ -17,6 +17,7 @@ GROUPS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "deep": deep.rows,
     "latency": latency.rows,
     "live": live.rows,
+    "resume": resume.rows,
     "logins": logins.rows,
     "memory": memory.rows,
     "startup": startup.rows,

@@ -122,6 +122,11 @@ def _watching(core: Core) -> Iterator[Metric]:
     yield _gauge("watches", "Things that are watched, once for each connection.", watches)
     yield _gauge("joins", "Rooms that are joined, once for each connection.", joins)
     yield _gauge("room_history_bytes", "Bytes of what is kept of rooms with history.", core.hub.history.kept_bytes)
+    if core.live is not None:
+        live = core.live.live
+        yield _gauge("live_queries", "Live queries, once for each subscription.", live.subscriptions)
+        yield _gauge("live_queries_shared", "Live queries that run, once for all who share them.", live.shared)
+        yield _counter("live_runs", "How often live queries have run.", live.evaluations)
     yield _counter("events", "Updates, deletes and events of rooms, once for each receiver.", core.outbox.delivered)
 
 
