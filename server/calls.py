@@ -166,9 +166,9 @@ def _list(value: Any, name: str) -> list[Any]:
 
 
 def _watch(session: Session, call: Call) -> None:
-    scope, ids, since, deep = _bind(session, call, ("scope", "ids", "since", "deep"), 1)
+    scope, ids, since, deep, known = _bind(session, call, ("scope", "ids", "since", "deep", "known"), 1)
     given = _list(ids, "ids")
-    options = {name: value for name, value in (("since", since), ("deep", deep)) if value is not None}
+    options = {name: value for name, value in (("since", since), ("deep", deep), ("known", known)) if value is not None}
     if options:
 
         def reply(outcome: Answer | EngineError) -> None:

@@ -153,9 +153,11 @@ class Session(Connection):
         if not isinstance(answer, Resumption):
             reply(answer)
             return
+        if self.closed:
+            return
         outcome: Answer | EngineError
         try:
-            work = None if self.closed else answer.proceed()
+            work = answer.proceed()
             if work is not None:
                 reading = self.core.loop.run_in_executor(self.core.readers, work)
                 self.block(MISSED)
@@ -166,8 +168,7 @@ class Session(Connection):
             outcome = error
         except Exception:
             outcome = internal_error()
-        if not self.closed:
-            reply(outcome)
+        reply(outcome)
         if self.blocked & MISSED:
             self.unblock(MISSED)
 

@@ -12,7 +12,8 @@ Tests: tests/watch/test_deep.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from engine.contents import added, moves
@@ -43,9 +44,12 @@ _REDEFINE: Final = ("mod_", "set_", "del_type", "del_enum")
 
 
 class _Shared(Reach):
-    """A reach and those who watch it."""
+    """A reach and those who watch it; `plans` counts those who are about to."""
 
-    members: dict[Subscriber, None]
+    def __init__(self, graph: Graph, collection: Collection, root: int, depth: int, limit: int) -> None:
+        super().__init__(graph, collection, root, depth, limit)
+        self.members: dict[Subscriber, None] = {}
+        self.plans = 0
 
 
 class DeepWatches:
@@ -72,40 +76,45 @@ class DeepWatches:
         """Is the thing within reach of one of its deep watches?"""
         return any(thing_id in reach.levels for reach in self._of.get(subscriber, {}).values())
 
-    def watch(
+    @contextmanager
+    def planned(
         self, subscriber: Subscriber, collection: Collection, roots: Iterable[int], depth: int
-    ) -> tuple[dict[int, list[int]], list[int]]:
-        """Watch things with what they contain; deep watches of the same things that there were are replaced.
-
-        Gives the ids of all that is in reach of each, nearest first, and of what was in reach of the old ones: the
-        caller says the first states, and then has `stop` look at these. OperationError, and nothing is watched, when
-        it is too much.
-        """
-        mine = self._of.setdefault(subscriber, {})
-        reaches = {}
-        room = self.limit
+    ) -> Iterator[Mapping[int, Reach]]:
+        """What deep watches of things would reach, by those of the roots that are there, until `begin` or the end of
+        the block. OperationError when it is more than a connection can have."""
+        reaches: dict[int, _Shared] = {}
+        others = sum(len(reach.levels) for root, reach in self._of.get(subscriber, {}).items() if root not in roots)
+        room = self.limit - others
         try:
-            for root in roots:
-                reaches[root] = self._reach(collection, root, depth)
-                room -= len(reaches[root].levels)
-                if room < 0 or reaches[root].overgrown:
-                    break
-            room -= sum(len(reach.levels) for root, reach in mine.items() if root not in reaches)
-            if room < 0:
-                raise OperationError(
-                    f"the deep watches of a connection can reach at most {self.limit} things: "
-                    "watch less deep, or fewer things"
-                )
-            before = self._replace(subscriber, reaches)
+            for root in dict.fromkeys(roots):
+                if collection.find(root) is not None:
+                    reach = reaches[root] = self._reach(collection, root, depth)
+                    reach.plans += 1
+                    room -= len(reach.levels)
+                    if room < 0:
+                        raise OperationError(
+                            f"the deep watches of a connection can reach at most {self.limit} things: "
+                            "watch less deep, or fewer things"
+                        )
+            yield reaches
         finally:
             for reach in reaches.values():
+                reach.plans -= 1
                 self._tidy(reach)
-            if not mine:
-                del self._of[subscriber]
-        for reach in reaches.values():
+
+    def begin(self, subscriber: Subscriber, planned: Mapping[int, Reach]) -> list[int]:
+        """Watch what was planned, in the place of deep watches of the same roots. Gives what was in reach of these: the
+        caller says the first states, and then has `stop` look at it."""
+        before: list[int] = []
+        for root in planned:
+            before += self.unwatch(subscriber, root)
+        for root, reach in planned.items():
+            assert isinstance(reach, _Shared)
+            self._of.setdefault(subscriber, {})[root] = reach
+            reach.members[subscriber] = None
             for thing_id in reach.levels:
-                self.hub.reach(subscriber, thing_id, collection)
-        return {root: reach.nearest() for root, reach in reaches.items()}, before
+                self.hub.reach(subscriber, thing_id, reach.collection)
+        return before
 
     def unwatch(self, subscriber: Subscriber, root: int) -> list[int]:
         """End the deep watch of a root, without a word; gives the ids of what was in its reach, the root's first."""
@@ -128,25 +137,10 @@ class DeepWatches:
                 if not self.hub.may_watch(member, reach.collection):
                     self._leave(member, reach)
 
-    def _replace(self, subscriber: Subscriber, reaches: dict[int, _Shared]) -> list[int]:
-        """Let a subscriber have these reaches; gives what was in those of the same roots that it had."""
-        before: list[int] = []
-        mine = self._of[subscriber]
-        for root, reach in reaches.items():
-            old = mine.get(root)
-            mine[root] = reach
-            if old is not None and old is not reach:
-                before += old.levels
-                del old.members[subscriber]
-                self._tidy(old)
-            reach.members[subscriber] = None
-        return before
-
     def _reach(self, collection: Collection, root: int, depth: int) -> _Shared:
         reach = self.reaches.get((root, depth))
         if reach is None:
             reach = _Shared(self.graph, collection, root, depth, self.limit + 1)
-            reach.members = {}
             reach.begin()
             self.reaches[root, depth] = reach
         return reach
@@ -161,7 +155,7 @@ class DeepWatches:
 
     def _tidy(self, reach: _Shared) -> None:
         """Let go of a reach that nobody watches."""
-        if not reach.members and self.reaches.get((reach.root, reach.depth)) is reach:
+        if not reach.members and not reach.plans and self.reaches.get((reach.root, reach.depth)) is reach:
             del self.reaches[reach.root, reach.depth]
             reach.clear()
 

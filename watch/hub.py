@@ -117,6 +117,10 @@ class Hub:
             channel.members[subscriber] = (scope, JOIN, False)
         self.deep.stop(subscriber, self.deep.unwatch(subscriber, thing_id) or [thing_id])
 
+    def watches(self, subscriber: Subscriber, thing_id: int) -> bool:
+        """Is there a subscription to a thing, whatever it is there for?"""
+        return thing_id in self._watched.get(subscriber, ())
+
     def unwatch(self, subscriber: Subscriber, thing_id: int) -> bool:
         """End a subscription to a thing, whatever it is there for; False when there was none."""
         channel = self.things.get(thing_id)

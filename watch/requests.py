@@ -4,19 +4,21 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AnySet
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.collection import Collection
-from engine.errors import AuthError, BadDataError, ForbiddenError, LookupFailed
+from engine.errors import AuthError, BadDataError, ForbiddenError, LookupFailed, OperationError
 from engine.functions.registry import type_name
+from engine.recent import DEFINITIONS, TOLD, Key
 from engine.result import Result
 from engine.scopes import NodeScope, Scope, ServerScope
 from engine.users import JOIN, name_allowed, require
 from engine.values.incoming import incoming
-from watch.audience import Subscriber
+from watch.audience import Form, Subscriber
 from watch.deep import MAX_DEEP
-from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_DELETE, WATCH_INIT, not_watchable
+from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_DELETE, WATCH_INIT, WATCH_STOP, not_watchable
 from watch.hub import Hub
 from watch.lag import Lag
 from watch.resume import MAX_MISSED_BYTES, Missed
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from engine.store.interface import Store
 
 __all__ = ["Answer", "Requests", "Resumption"]
+
+MAX_FIRST_BYTES: Final = 16 << 20
+"""Bytes of first states that a deep watch may begin with, for a subscriber without a bound of its own."""
 
 
 class Answer:
@@ -84,15 +89,16 @@ class Requests:
 
     def watch_with(self, caller: Caller, scope: str, options: Any) -> Answer | Resumption:
         """Watch things of a collection with options, a map: the `ids`; optional `deep`, how many steps from a thing
-        to one that it contains are watched too; and optional `since`, the last change that is known of them."""
+        to one that it contains are watched too; optional `since`, the last change that is known of them; and, with
+        both, optional `known`, the ids of all that was in reach then."""
         where, subscriber = self._watchable(caller, scope), caller.subscriber
         if not isinstance(where, Collection):
             raise BadDataError("only things of collections can be watched with options")
         if not isinstance(options, dict):
             raise BadDataError("watch takes a map of options, with ids")
-        unknown = [name for name in options if name not in ("ids", "deep", "since")]
+        unknown = [name for name in options if name not in ("ids", "deep", "since", "known")]
         if unknown:
-            raise BadDataError(f"watch knows ids, deep and since, not {unknown[0]!r}")
+            raise BadDataError(f"watch knows ids, deep, since and known, not {unknown[0]!r}")
         ids, deep, since = options.get("ids"), options.get("deep"), options.get("since")
         if not isinstance(ids, list):
             raise BadDataError("ids is a list of the ids of things")
@@ -101,13 +107,20 @@ class Requests:
             raise BadDataError(f"deep is a number of steps from 0 to {MAX_DEEP}")
         if since is not None and (type(since) is not int or since < 0):
             raise BadDataError("since is the id of a change")
-        value: dict[str, Any] = {"change": self.engine.last_change}
+        known = options.get("known")
+        if known is not None:
+            if deep is None or since is None:
+                raise BadDataError("known goes with deep and since")
+            if not isinstance(known, list):
+                raise BadDataError("known is a list of the ids of things")
+            self._check_ids(known)
         if since is not None:
-            value["resumed"] = False
+            if deep is not None:
+                return self._resume_deep(caller, scope, where, ids, deep, since, known)
+            return self._resume(caller, scope, where, ids, since)
+        value: dict[str, Any] = {"change": self.engine.last_change}
         if deep is not None:
             return Answer(value, self._watch_deep(subscriber, where, ids, deep))
-        if since is not None:
-            return self._resume(caller, scope, where, ids, since)
         return self._begin(subscriber, where, ids, value)
 
     def _begin(self, subscriber: Subscriber, where: Collection, ids: Sequence[int], value: dict[str, Any]) -> Answer:
@@ -121,8 +134,7 @@ class Requests:
         """Take up the watches of things that a subscriber knows as they were at a change."""
         subscriber = caller.subscriber
         form = subscriber.form
-        limit = min(MAX_MISSED_BYTES, getattr(subscriber, "max_outgoing", MAX_MISSED_BYTES) // 2)
-        missed = Missed(self.engine, self.store, where, ids, since, form, limit)
+        missed = self._missed(subscriber, where, ids, since)
 
         def answer() -> Answer:
             now = self._watchable(caller, scope)
@@ -150,24 +162,91 @@ class Requests:
 
         return Resumption(missed.proceed, answer)
 
+    def _missed(self, subscriber: Subscriber, where: Collection, ids: Iterable[int], since: int) -> Missed:
+        limit = min(MAX_MISSED_BYTES, getattr(subscriber, "max_outgoing", MAX_MISSED_BYTES) // 2)
+        return Missed(self.engine, self.store, where, ids, since, subscriber.form, limit)
+
+    def _resume_deep(
+        self,
+        caller: Caller,
+        scope: str,
+        where: Collection,
+        ids: Sequence[int],
+        depth: int,
+        since: int,
+        known: Sequence[int] | None,
+    ) -> Resumption:
+        """Take up a deep watch. Of what was known and is in reach, what was missed is told; what came into reach is
+        told as it is now, and of what is out of it the end. Who does not say what was known is told nothing if nothing
+        in reach has changed, and begins anew otherwise."""
+        subscriber = caller.subscriber
+        form = subscriber.form
+        with self.hub.deep.planned(subscriber, where, ids, depth) as planned:
+            near = {thing_id for reach in planned.values() for thing_id in reach.levels}
+        if known is None:
+            keys: list[Key] = [*near, (DEFINITIONS, where.id)]
+            keys += [(TOLD, thing_id) for thing_id in near]
+            known = list(near) if self.engine.recent.changed_since(keys, since) is False else None
+        kept = [] if known is None else [thing_id for thing_id in dict.fromkeys(known) if thing_id in near]
+        missed = self._missed(subscriber, where, kept, since)
+
+        def answer() -> Answer:
+            now = self._watchable(caller, scope)
+            assert isinstance(now, Collection)
+            resumed = known is not None and now is where and not missed.fresh and subscriber.form is form
+            value = {"change": self.engine.last_change, "resumed": resumed}
+            told = (missed.frames, kept, missed.gone) if resumed else ([], [], set[int]())
+            return Answer(value, self._watch_deep(subscriber, now, ids, depth, known or (), *told))
+
+        return Resumption(missed.proceed, answer)
+
     def _watch_deep(
-        self, subscriber: Subscriber, collection: Collection, ids: Sequence[int], depth: int
+        self,
+        subscriber: Subscriber,
+        collection: Collection,
+        ids: Sequence[int],
+        depth: int,
+        known: Sequence[int] = (),
+        missed: Sequence[bytes] = (),
+        kept: Sequence[int] = (),
+        told_gone: AnySet[int] = frozenset(),
     ) -> Callable[[], None]:
-        """Watch things with what they contain; gives what says their first states, of each root and what is in its
-        reach, nearest first."""
-        there = dict.fromkeys(thing_id for thing_id in reversed(ids) if collection.find(thing_id) is not None)
-        reached, before = self.hub.deep.watch(subscriber, collection, there, depth)
+        """Watch things with what they contain; gives what says the first states of each root and what is in its reach,
+        nearest first. Of the things in `known`, what is out of reach is told to have ended; of those in `kept` the
+        frames in `missed` are all that is to be told; they say of those in `told_gone` that they are gone."""
+        deep, form = self.hub.deep, subscriber.form
+        frames = list(missed)
+        told = set(kept)
+        room: int = getattr(subscriber, "max_outgoing", MAX_FIRST_BYTES)
+        roots = list(dict.fromkeys(reversed(ids)))
+        with deep.planned(subscriber, collection, roots, depth) as planned:
+            for root in roots:
+                if root not in planned and root not in known:
+                    frames.append(form.event(WARNING, not_watchable(root, collection.name)))
+                for thing_id in planned[root].nearest() if root in planned else ():
+                    if thing_id in told:
+                        continue
+                    told.add(thing_id)
+                    frames.append(self._state(form, collection, thing_id))
+                    room -= len(frames[-1])
+                    if room < 0:
+                        raise OperationError(
+                            "the first states of what is in reach have more bytes than may wait for a reader: "
+                            "watch less deep, or fewer things"
+                        )
+            before = deep.begin(subscriber, planned)
+        ended = [thing_id for thing_id in dict.fromkeys(known) if not self.hub.watches(subscriber, thing_id)]
+        gone = [thing_id for thing_id in ended if collection.find(thing_id) is None]
+        stop = {"event": self.engine.last_change}
+        tail = [form.event(WATCH_STOP, {"#": thing_id} | stop) for thing_id in ended if thing_id not in gone]
+        tail += [form.event(WATCH_DELETE, {"#": thing_id}) for thing_id in gone if thing_id not in told_gone]
 
         def events() -> None:
-            told: set[int] = set()
-            for root in reversed(ids):
-                if root not in reached:
-                    self._warn(subscriber, collection, root)
-                for thing_id in reached.pop(root, ()):
-                    if thing_id not in told:
-                        told.add(thing_id)
-                        self._say_state(subscriber, collection, thing_id)
-            self.hub.deep.stop(subscriber, before)
+            for frame in frames:
+                self.hub.say(subscriber, frame)
+            deep.stop(subscriber, before)
+            for frame in tail:
+                self.hub.say(subscriber, frame)
 
         return events
 
@@ -184,10 +263,12 @@ class Requests:
         self.hub.say(subscriber, subscriber.form.event(WARNING, data))
 
     def _say_state(self, subscriber: Subscriber, collection: Collection, thing_id: int) -> None:
+        self.hub.say(subscriber, self._state(subscriber.form, collection, thing_id))
+
+    def _state(self, form: Form, collection: Collection, thing_id: int) -> bytes:
         thing = collection.find(thing_id)
         assert thing is not None
-        state = collection.initial_event(thing, self.engine.last_change)
-        self.hub.say(subscriber, subscriber.form.event(WATCH_INIT, state))
+        return form.event(WATCH_INIT, collection.initial_event(thing, self.engine.last_change))
 
     def unwatch(self, caller: Caller, scope: str, ids: Sequence[Any]) -> Answer:
         """End watches."""

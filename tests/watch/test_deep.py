@@ -335,6 +335,19 @@ def test_too_much_is_refused_and_nothing_is_watched(world: World) -> None:
     assert list(world.hub.things) == [world.root]
 
 
+def test_first_states_that_are_too_large_are_refused_and_nothing_is_watched(world: World) -> None:
+    one, other = mirrors.Connection(world.engine.users["admin"]), world.connect()
+    world.query(other, ".a = {t: range(100).map(|i| str(i))}; .b = {}; nil")
+    a, b = ids_of(world, other, ".a", ".b")
+    one.max_outgoing = 200
+    world.requests.watch_with(one, "//stuff", {"ids": [b], "deep": 1}).events()
+    one.out.clear()
+    with pytest.raises(OperationError, match="more bytes"):
+        world.requests.watch_with(one, "//stuff", {"ids": [b, a], "deep": 1})
+    assert set(world.hub.things) == set(world.hub.deep.graph.nodes) == {b}
+    assert one.out == []
+
+
 def test_a_watch_that_outgrows_the_limit_ends_with_a_warning(world: World) -> None:
     world.hub.deep.limit = 10
     one, other = world.connect(), world.connect()
@@ -592,3 +605,162 @@ def test_mirrors_of_instances_in_reach(program: list[tuple[str, int, Any]]) -> N
 @given(deep_steps(mirrors.attempts(typed.lines, START_OF_INSTANCES)))
 def test_reach_with_types_relations_and_enums(program: list[tuple[str, int, Any]]) -> None:
     run(typed.START, program, exact=False)
+
+
+# --- taking it up again ----------------------------------------------------------------------------------------------
+
+
+def resume(world: Any, one: Any, depth: int, since: int, known: list[int] | None, *ids: int) -> Any:
+    """Watch deeply from a change on; the reply."""
+    root = world.engine.collections["stuff"].root.id
+    options = {"ids": list(ids) or [root], "deep": depth, "since": since}
+    answer = world.requests.watch_with(one, "//stuff", options if known is None else options | {"known": known})
+    while (work := answer.proceed()) is not None:
+        work()
+    outcome = answer.answer()
+    outcome.events()
+    return outcome.value
+
+
+def away(world: World, one: Connection) -> tuple[int, list[int], Connection]:
+    """The connection ends: the last change, what was watched, and a new connection."""
+    known = sorted(world.hub._watched.get(one, set()))
+    world.hub.drop(one)
+    one.taken()
+    return world.engine.last_change, known, world.connect()
+
+
+def test_who_comes_back_is_told_what_was_missed_what_came_and_what_left(world: World) -> None:
+    one, other = world.connect(), world.connect()
+    world.query(one, ".a = {b: {n: 1}}; .l = [{}, {}]; .kept = {x: .l[1]}; nil")
+    b, first, second = ids_of(world, one, ".a.b", ".l[0]", ".l[1]")
+    deep(world, one, 2)
+    since, known, again = away(world, one)
+    world.query(other, ".a.b.n = 2; .l[0].n = 1; .l[1].n = 1; .del('kept'); nil")
+    world.query(other, ".hidden = [[[1]]]; .far = {a: {b: {c: .l.pop()}}}; .l = []; .new = {n: 1}; nil")
+    (new,) = ids_of(world, other, ".new")
+    reply = resume(world, again, 2, since, known)
+    assert reply == {"change": world.engine.last_change, "resumed": True}
+    events = again.taken()
+    assert [(kind, data["#"]) for kind, data in events if kind == "update" and data["#"] != world.root] == [
+        ("update", b),
+    ]
+    assert ("init", new) in shown(events)
+    assert ("stop", second) in shown(events)
+    assert ("delete", first) in shown(events)
+    assert kinds(events) == sorted(kinds(events), key=["update", "init", "stop", "delete"].index)
+    world.query(other, ".new.n = 2; .a.b.n = 3; nil")
+    assert [data["#"] for kind, data in again.taken() if kind == "update"] == [new, b]
+
+
+def test_who_says_not_what_was_known_goes_on_when_nothing_has_changed_and_begins_anew_otherwise(world: World) -> None:
+    one, other = world.connect(), world.connect()
+    world.query(one, ".a = {}; nil")
+    deep(world, one, 2, *ids_of(world, one, ".a"))
+    (a,) = ids_of(world, one, ".a")
+    since, _, again = away(world, one)
+    world.query(other, ".b = {}; nil")
+    assert resume(world, again, 2, since, None, a)["resumed"]
+    assert again.taken() == []
+    world.query(other, ".a.n = 1; nil")
+    assert kinds(again.taken()) == ["update"]
+    _, _, again = away(world, again)
+    assert not resume(world, again, 2, since, None, a)["resumed"]
+    assert shown(again.taken()) == [("init", a)]
+
+
+def test_what_is_no_longer_kept_begins_anew_and_tells_what_left(world: World) -> None:
+    one, other = world.connect(), world.connect()
+    world.query(one, ".a = {}; .b = {}; nil")
+    a, b = ids_of(world, one, ".a", ".b")
+    deep(world, one, 2)
+    since, known, again = away(world, one)
+    world.query(other, ".a = nil; nil")
+    world.engine.recent.reset(world.engine.last_change, world.engine.next_id)
+    assert not resume(world, again, 2, since, known)["resumed"]
+    assert shown(again.taken()) == [("init", world.root), ("init", b), ("delete", a)]
+
+
+def test_a_root_that_went_meanwhile(world: World) -> None:
+    one, other = world.connect(), world.connect()
+    world.query(one, ".a = {b: {}}; .b = .a.b; nil")
+    a, b = ids_of(world, one, ".a", ".b")
+    deep(world, one, 2, a)
+    since, known, again = away(world, one)
+    world.query(other, ".del('a'); nil")
+    assert resume(world, again, 2, since, known, a)["resumed"]
+    assert shown(again.taken()) == [("stop", b), ("delete", a)]
+
+
+def test_taking_up_needs_the_right_and_bounds_what_is_reached(world: World) -> None:
+    world.user("guest", QUERY)
+    world.query(world.connect(), ".l = [{}, {}]; nil")
+    one = world.connect("guest")
+    with pytest.raises(ForbiddenError):
+        resume(world, one, 2, 0, [])
+    world.hub.deep.limit = 2
+    with pytest.raises(OperationError):
+        resume(world, world.connect(), 2, 0, [])
+    assert not world.hub.deep.graph.nodes
+    with pytest.raises(BadDataError):
+        world.requests.watch_with(world.connect(), "//stuff", {"ids": [1], "known": [1]})
+
+
+class ReturningWorld(mirrors.World):
+    """A world in which one connection comes and goes, with a deep watch of the root."""
+
+    def __init__(self, start: str, depth: int, kept: int) -> None:
+        super().__init__(start)
+        self.engine.recent.max_changes = kept
+        self.depth = depth
+        self.watcher = mirrors.Connection(self.engine.users["admin"])
+        self.connections.append(self.watcher)
+        self.requests.watch_with(self.watcher, "//stuff", {"ids": [self.stuff.root.id], "deep": depth}).events()
+        self.watcher.read()
+        self.resumed = 0
+
+    def publish(self, outcome: Outcome, connection: mirrors.Connection | None) -> None:
+        parts = (outcome, *(outcome.more or ()))
+        for part in parts:
+            self.hub.before_reply(part, None)
+        self.hub.settle()
+        for part in parts:
+            self.hub.after_reply(part)
+        for one in self.connections:
+            one.read()
+
+    def round(self, missed: list[str], seen: list[str]) -> None:
+        """The watcher is away for some queries, then there for others."""
+        since = self.engine.last_change
+        self.hub.drop(self.watcher)
+        for text in missed:
+            self.publish(self.engine.query(self.connections[0], "//stuff", text), None)
+        reply = resume(self, self.watcher, self.depth, since, list(self.watcher.mirrors))
+        self.resumed += reply["resumed"]
+        for kind, data in self.watcher.read():
+            assert not reply["resumed"] or kind != mirrors.WATCH_UPDATE or data["event"] > since
+        self.check()
+        for text in seen:
+            self.publish(self.engine.query(self.connections[0], "//stuff", text), None)
+            self.check()
+
+
+@slow
+@given(
+    st.integers(1, 4),
+    st.sampled_from([1000, 2]),
+    st.lists(
+        st.tuples(
+            st.lists(mirrors.attempts(plain.statements, START_OF_THINGS), max_size=3),
+            st.lists(mirrors.attempts(plain.statements, START_OF_THINGS), max_size=2),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+)
+def test_who_comes_back_has_what_is_in_reach(depth: int, kept: int, rounds: list[tuple[list[str], list[str]]]) -> None:
+    world = ReturningWorld(plain.START, depth, kept)
+    for missed, seen in rounds:
+        world.round(missed, seen)
+    if kept == 1000:
+        assert world.resumed == len(rounds)
