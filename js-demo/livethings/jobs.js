@@ -64,22 +64,30 @@ export function members(value) {
 
 /**
  * @param {Thing} thing as an init has it
- * @returns {Thing}
+ * @param {Thing | null} before what was known of it
+ * @returns {Thing} with references for the things in it; it shares with `before` what is the same, and is `before` itself
+ *     when all is
  */
-export function mirrored(thing) {
+export function mirrored(thing, before) {
   const next = Object.create(null);
-  for (const name of Object.keys(thing)) next[name] = name === "#" ? thing[name] : referring(thing[name]);
-  return Object.freeze(next);
+  let same = before !== null && Object.keys(before).length === Object.keys(thing).length;
+  for (const name of Object.keys(thing)) {
+    const value = name === "#" ? thing[name] : referring(thing[name]);
+    const known = before !== null && Object.hasOwn(before, name) && equal(before[name], value);
+    next[name] = known ? before[name] : value;
+    same &&= known;
+  }
+  return same && before !== null ? before : Object.freeze(next);
 }
 
 /**
- * Whether two things, or values in them, are the same; sets have no order.
+ * Whether two values of things are the same; sets have no order.
  *
  * @param {any} one
  * @param {any} other
  * @returns {boolean}
  */
-export function equal(one, other) {
+function equal(one, other) {
   if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return Object.is(one, other);
   if (Array.isArray(one.$) && Array.isArray(other.$)) {
     const ids = new Set(one.$.map((/** @type {Thing} */ member) => member["#"]));

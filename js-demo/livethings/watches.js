@@ -5,7 +5,7 @@
  */
 
 import { LivethingsError, notConnected } from "./errors.js";
-import { applyJobs, equal, mirrored } from "./jobs.js";
+import { applyJobs, mirrored } from "./jobs.js";
 import { guarded } from "./listeners.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
@@ -14,7 +14,12 @@ import { guarded } from "./listeners.js";
 /** @typedef {import("../livethings.js").Thing} Thing */
 /** @typedef {import("../livethings.js").WatchInit} WatchInit */
 /** @typedef {import("../livethings.js").WatchHandlers} WatchHandlers */
-/** @typedef {{resolve: (value: any) => void, reject: (error: LivethingsError) => void}} Settle */
+/**
+ * @typedef {object} Settle how the promise that `watch()` gave is settled
+ * @property {(watch: Watch) => void} resolve
+ * @property {(error: LivethingsError) => void} reject
+ * @property {boolean} told it has had an init
+ */
 
 /** Milliseconds after which a change counts as told whole, though nothing has come behind it. */
 const SETTLES_IN = 5;
@@ -24,7 +29,7 @@ const SETTLES_IN = 5;
  *     in reach of a deep watch
  * @property {string} scope
  * @property {number} id
- * @property {Map<Watch, Settle>} watches of callers, with how to settle the promise that `watch()` gave
+ * @property {Map<Watch, Settle>} watches of callers
  * @property {Set<Tree>} trees deep watches that begin here
  * @property {Interest | null} own it is watched by itself
  * @property {Interest | null} root it is watched with what it contains
@@ -103,7 +108,7 @@ export class Watches {
     const watch = new Watch(scope, id, handlers, (ended) => this.#drop(ended));
     const thing = this.#watched(scope, id);
     thing.own = this.#want(thing, thing.own); // asked for again if it was live: the newcomer needs an init
-    return new Promise((resolve, reject) => void thing.watches.set(watch, { resolve, reject }));
+    return new Promise((resolve, reject) => void thing.watches.set(watch, { resolve, reject, told: false }));
   }
 
   /**
@@ -190,7 +195,9 @@ export class Watches {
     else if (method === "watch.delete") this.#gone(this.#things.get(params["#"]));
     else if (method === "watch.stop") this.#onStop(params);
     else if (method === "warning" && params.warn_code === 1) this.#gone(this.#expected.shift()?.thing, params.warn_msg);
-    else if (method === "warning" && params.warn_code === 4) this.#outgrown(params.thing, params.warn_msg);
+    else if (method === "warning" && params.warn_code === 4) {
+      this.#endTrees(this.#things.get(params.thing), new LivethingsError("OperationError", params.warn_msg, -63));
+    }
   }
 
   /**
@@ -269,7 +276,10 @@ export class Watches {
     };
     const refused = (/** @type {LivethingsError} */ error) => {
       if (error.code === null) return; // not the server's word; asked again on the next connection
-      for (const { thing } of interests) this.#finish(thing, (watch) => watch.handlers.stop?.(error), error);
+      for (const interest of interests) {
+        if (interest === interest.thing.root) this.#endTrees(interest.thing, error);
+        else this.#finish(interest.thing, (watch) => watch.handlers.stop?.(error), error);
+      }
     };
     this.#connection.ask("watch", { scope: first.thing.scope, ids, deep, since }, granted, refused);
     for (const interest of interests) {
@@ -318,14 +328,14 @@ export class Watches {
     // An init that an earlier, dropped watch had asked for is shown too, but the own one is still to come.
     if (answered?.thing === thing && answered.phase === "asked") answered.phase = "live";
     this.#came(init.event);
-    const before = thing.stale ? null : thing.value;
-    const value = mirrored(init.thing);
-    const told = before !== null && answered !== thing.own && equal(before, value); // a deep watch brings it once more
-    Object.assign(thing, { value: told ? before : value, event: init.event, jobs: Infinity, replayed: null, stale: false });
-    if (told) return;
-    for (const [watch, { resolve }] of [...thing.watches]) {
+    const value = mirrored(init.thing, thing.value);
+    const known = value === thing.value && !thing.stale; // somebody else has asked for it, or a deep watch brings it
+    Object.assign(thing, { value, event: init.event, jobs: Infinity, replayed: null, stale: false });
+    for (const [watch, settle] of [...thing.watches]) {
+      if (known && settle.told) continue;
+      settle.told = true;
       guarded(watch.handlers.init, init, value);
-      resolve(watch);
+      settle.resolve(watch);
     }
     this.#touched(id);
   }
@@ -358,22 +368,19 @@ export class Watches {
   }
 
   /**
-   * A deep watch reached too much; the server has ended it.
+   * The server does not watch a thing deep, or does so no more.
    *
-   * @param {number} id of its root
-   * @param {string} message
+   * @param {Watched | undefined} thing
+   * @param {LivethingsError} error
    */
-  #outgrown(id, message) {
-    const thing = this.#things.get(id);
+  #endTrees(thing, error) {
     if (!thing) return;
     const trees = [...thing.trees];
     thing.trees.clear();
     thing.root = null;
     for (const tree of trees) this.#trees.delete(tree);
-    if (!thing.watches.size && !this.#trees.size) this.#forget(thing);
-    for (const tree of trees) {
-      tree._fail(new LivethingsError("OperationError", message, -63));
-    }
+    if (!thing.own && !this.#trees.size) this.#forget(thing);
+    for (const tree of trees) tree._fail(error);
     this.#tidy();
   }
 
@@ -446,7 +453,8 @@ export class Watches {
     const { own, root, watches, trees } = thing;
     if (watches.size || trees.size) {
       if (!watches.size) thing.own = null; // the server says all of it anyway, and is told with the end of the trees
-      if (!trees.size && root) this.#want(thing, root); // without what it contains, from now on
+      if (!trees.size && !this.#connection.ready) thing.root = null;
+      else if (!trees.size && root) this.#want(thing, root); // without what it contains, from now on
       return;
     }
     const told = [own, root].some((interest) => interest && (interest.phase !== "wanted" || thing.value));

@@ -213,6 +213,19 @@ test("a second watch of a thing gets its own init, and the last to stop ends the
   assert.deepEqual(seen, ["first", "second", "second"]);
 });
 
+test("who watches a thing already is not told again of what another asked for", async (t) => {
+  const [db, wire] = await ready(t);
+  const seen = [];
+  await watching(db, wire, 4, { init: (init, thing) => seen.push(thing) }, 1, { list: [1], set: { $: [{ "#": 5 }, { "#": 6 }] } });
+  const again = { init: (init, thing) => seen.push(thing) };
+  await watching(db, wire, 4, again, 2, { set: { $: [{ "#": 6 }, { "#": 5 }] }, list: [1] });
+  assert.equal(seen.length, 2);
+  assert.equal(seen[0], seen[1]);
+  wire.init(4, 3, { list: [2], set: { $: [{ "#": 6 }, { "#": 5 }] } }); // another state without an update: told to both
+  assert.equal(seen.length, 4);
+  assert.equal(seen[3].set, seen[0].set);
+});
+
 test("the stop of an earlier watch does not end the one that followed it", async (t) => {
   const [db, wire] = await ready(t);
   const seen = [];

@@ -253,6 +253,19 @@ test("a tree that grows too large ends with the reason", async (t) => {
   assert.throws(() => db.tree(SCOPE, "1"), { className: "TypeError" });
 });
 
+test("a tree that is refused leaves the watch of the same thing", async (t) => {
+  const [db, wire] = await ready(t);
+  const seen = [];
+  await watching(db, wire, 1, { update: (jobs, event) => seen.push(event), stop: () => seen.push("stop") });
+  const tree = db.tree(SCOPE, 1);
+  tree.status.subscribe(() => {});
+  tree.subscribe(() => {});
+  wire.refuse(await wire.request("watch"), -63, "OperationError", "too much");
+  assert.equal(tree.status.getSnapshot().error.message, "too much");
+  wire.update(1, 2, { set: { x: 1 } });
+  assert.deepEqual(seen, [2]);
+});
+
 test("a room is joined while somebody listens, and with history nothing is lost", async (t) => {
   const [db, wire] = await ready(t);
   const room = db.room(SCOPE, "hall", { history: true });
