@@ -259,6 +259,15 @@ class Requests(Protocol):
     Raises `EngineError`: nothing has been subscribed then, and no event follows.
     """
 
+    resumed: int
+    restarted: int
+    """How often watches that were taken up went on, and how often they began anew."""
+
+    @property
+    def store(self) -> Any:
+        """Where changes are kept, None for nowhere."""
+        ...
+
     def watch(self, caller: Any, scope: str, ids: Sequence[Any]) -> Answer: ...
 
     def watch_with(self, caller: Any, scope: str, options: Any) -> Answer | Resumption:

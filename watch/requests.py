@@ -70,6 +70,8 @@ class Requests:
         self.engine = engine
         self.hub = hub
         self.store = store
+        self.resumed = self.restarted = 0
+        """How often watches that were taken up went on where they were, and how often they began anew."""
 
     # --- watching ----------------------------------------------------------------------------------------------------
 
@@ -138,10 +140,11 @@ class Requests:
 
         def answer() -> Answer:
             now = self._watchable(caller, scope)
-            value = {"change": self.engine.last_change, "resumed": now is where and not missed.fresh}
-            if subscriber.form is not form or isinstance(form, Lag):  # it is behind, or was when this began
-                value["resumed"] = False
-            if not value["resumed"]:
+            behind = subscriber.form is not form or isinstance(form, Lag)  # now, or when this began
+            resumed = now is where and not missed.fresh and not behind
+            value = {"change": self.engine.last_change, "resumed": resumed}
+            self._count(resumed)
+            if not resumed:
                 assert isinstance(now, Collection)
                 return self._begin(subscriber, now, ids, value)
             return Answer(value, events)
@@ -161,6 +164,12 @@ class Requests:
                     self.watch_thing(subscriber, where, thing_id)
 
         return Resumption(missed.proceed, answer)
+
+    def _count(self, resumed: bool) -> None:
+        if resumed:
+            self.resumed += 1
+        else:
+            self.restarted += 1
 
     def _missed(self, subscriber: Subscriber, where: Collection, ids: Iterable[int], since: int) -> Missed:
         limit = min(MAX_MISSED_BYTES, getattr(subscriber, "max_outgoing", MAX_MISSED_BYTES) // 2)
@@ -195,6 +204,7 @@ class Requests:
             assert isinstance(now, Collection)
             resumed = known is not None and now is where and not missed.fresh and subscriber.form is form
             value = {"change": self.engine.last_change, "resumed": resumed}
+            self._count(resumed)
             told = (missed.frames, kept, missed.gone) if resumed else ([], [], set[int]())
             return Answer(value, self._watch_deep(subscriber, now, ids, depth, known or (), *told))
 

@@ -121,6 +121,11 @@ def _watching(core: Core) -> Iterator[Metric]:
     watches, joins = core.hub.subscriptions
     yield _gauge("watches", "Things that are watched, once for each connection.", watches)
     yield _gauge("joins", "Rooms that are joined, once for each connection.", joins)
+    taken_up = CounterMetricFamily(
+        f"{PREFIX}resumed_watches", "Watches that clients took up again: what was missed was told, or first states.",
+        labels=["result"],
+    )  # fmt: skip
+    yield _labelled(taken_up, "result", {"resumed": core.requests.resumed, "restarted": core.requests.restarted})
     yield _gauge("room_history_bytes", "Bytes of what is kept of rooms with history.", core.hub.history.kept_bytes)
     if core.live is not None:
         live = core.live.live
@@ -168,6 +173,10 @@ def _storing(core: Core) -> Iterator[Metric]:
     yield _gauge("last_change", "Id of the last change that was executed.", engine.last_change)
     yield _gauge("durable_change", "Id of the last change that is durable.", host.durable_change)
     yield _gauge("checkpoint_change", "Id of the change that the last checkpoint contains.", host.stored_change)
+    store = core.requests.store
+    if store is not None:
+        yield _gauge("first_kept_change", "Id of the first change that is kept for clients.", store.first_kept)
+        yield _gauge("log_bytes", "Bytes of the changes that are kept for clients.", store.log_bytes)
     yield _gauge("store_bytes", "Size of the store's files.", _size(Path(host.storage_path)))
 
 

@@ -12,7 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
 from engine.counters import BOUNDS, Durations
-from server.native import AUTH, QUERY, WATCH
+from server.native import AUTH, QUERY, WATCH, WATCH_WITH
 from tests.http.conftest import Server
 from tests.server.fakes import Client, bytes_of
 
@@ -122,3 +122,21 @@ def test_durations() -> None:
     assert list(counts) == [*BOUNDS, float("inf")]
     assert (counts[0.001], counts[0.0025], counts[0.005], counts[2.5], counts[5.0]) == (100, 102, 103, 103, 104)
     assert (counts[10.0], counts[float("inf")]) == (104, 105)
+
+
+async def test_metrics_count_watches_that_are_taken_up(server: Server) -> None:
+    client = Client(*await asyncio.open_connection("127.0.0.1", server.config.tcp_port))
+    await client.request(AUTH, ["admin", "pass"])
+    root = server.eval(".x = 1; .id()")
+    last = server.engine.last_change
+    for since in (last, last, last + 1):
+        client.send(bytes_of(WATCH_WITH, ["//stuff", {"ids": [root], "since": since}]))
+        await client.read()
+    await client.read()  # the first state
+    await asyncio.to_thread(server.committer.flush)
+    found = await scrape(server, "")
+    assert found["livethings_resumed_watches_total{result=resumed}"] == 2
+    assert found["livethings_resumed_watches_total{result=restarted}"] == 1
+    assert found["livethings_first_kept_change"] == 1
+    assert found["livethings_log_bytes"] > 0
+    client.writer.close()

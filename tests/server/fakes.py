@@ -180,6 +180,8 @@ class FakeHub:
     def __init__(self, say: Say) -> None:
         self.say = say
         self.subscribers: list[Any] = []
+        self.resumed = self.restarted = 0
+        self.store = None
         self.node: set[Any] = set()
 
     def tell(self, kind: int, data: Any) -> None:
