@@ -24,7 +24,7 @@ from engine.types.defining import (
     rename_type as rename_in,
 )
 from engine.types.info import field_list, info
-from engine.types.instances import all_instances, all_things, instances_of
+from engine.types.instances import all_instances, all_things, instances_of, removed_by
 from engine.types.modify import ACTIONS, check_not_required, modify
 from engine.types.type import Type, adopt
 from engine.users import CHANGE
@@ -186,8 +186,12 @@ def _fill(ctx: Context, type_: Type, fields: Thunk, flags: Thunk | None, hide: T
     thing: Thing = FUNCTIONS["set_type"].check_lazy(1, fields)
     wrap_only, hide_id, auto_index = _flags(flags, hide, "set_type")
     assert type_.home is not None
-    if all_instances(type_.home, type_):
-        raise OperationError(f"the type {type_.name} has instances already: use mod_type()")
+    removed = removed_by(ctx)
+    for instance in all_instances(type_.home, type_):
+        if instance.id not in removed:
+            raise OperationError(f"the type {type_.name} has instances already: use mod_type()")
+        ctx.allow(instance)
+        become_plain(instance)  # it has no part in what follows
     if wrap_only and not type_.wrap_only:
         check_not_required(type_)
     old = type_.wrap_only, type_.methods, type_.id_name

@@ -8,7 +8,7 @@ in `[T{}, mod_type('T', 'add', …)]`; those, CPython knows.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from engine.values.list import List
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from engine.context import Context
     from engine.types.type import Type
 
-__all__ = ["all_instances", "all_things", "instances_of", "loose_things", "stored_instances", "touched"]
+__all__ = ["all_instances", "all_things", "instances_of", "loose_things", "removed_by",
+           "stored_instances", "touched"]  # fmt: skip
 
 _HOLDERS = frozenset({Thing, Instance, List, tuple, Set})
 
@@ -42,11 +43,19 @@ def stored_instances(home: Collection, type_: Type) -> list[Instance]:
 
 
 def instances_of(ctx: Context, type_: Type) -> list[Instance]:
-    """The instances of a type that a query sees: the stored ones, then those that its variables reach."""
+    """The instances of a type that a query sees: the stored ones that it has not removed, then those that its variables
+    reach."""
     home: Collection = ctx.scope  # type: ignore[assignment]
-    found = stored_instances(home, type_)
+    removed = removed_by(ctx)
+    found = [thing for thing in stored_instances(home, type_) if thing.id not in removed]
     found += [thing for thing in loose_things(ctx) if type(thing) is Instance and thing.kind is type_]
     return found
+
+
+def removed_by(ctx: Context) -> Container[int]:
+    """The ids of things that are there only because the query is atomic (`engine.journal`). To be asked before the
+    things are."""
+    return () if ctx.journal is None else ctx.journal.removed()
 
 
 def loose_things(ctx: Context) -> Iterator[Thing]:

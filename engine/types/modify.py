@@ -24,7 +24,14 @@ from engine.types.defining import (
 )
 from engine.types.definition import Definition
 from engine.types.info import written
-from engine.types.instances import all_instances, instances_of, loose_things, stored_instances, touched
+from engine.types.instances import (
+    all_instances,
+    instances_of,
+    loose_things,
+    removed_by,
+    stored_instances,
+    touched,
+)
 from engine.types.loosening import loosens
 from engine.types.parsing import parse_definition
 from engine.types.relations import Relation, fill_in, join, part
@@ -413,7 +420,11 @@ def _rel(mod: Modification) -> None:
     relation = join(type_, name, other, other_name)
     try:
         _check_strays(mod, relation)
-        fill_in(mod.ctx, relation, stored_instances(mod.home, type_), stored_instances(mod.home, other))
+        removed = removed_by(mod.ctx)
+        ones, others = (
+            [thing for thing in stored_instances(mod.home, side) if thing.id not in removed] for side in (type_, other)
+        )
+        fill_in(mod.ctx, relation, ones, others)
     except BaseException:
         part(relation)
         raise
@@ -470,7 +481,8 @@ def _flag(attribute: str) -> Callable[[Modification], None]:
         if getattr(mod.type, attribute) == wanted:
             return
         if attribute == "wrap_only":
-            check_wrap_only(mod.type, wanted, mod.all_instances())
+            removed = removed_by(mod.ctx)
+            check_wrap_only(mod.type, wanted, [thing for thing in mod.all_instances() if thing.id not in removed])
         setattr(mod.type, attribute, wanted)
         head = mod.touch()
         if attribute == "wrap_only":

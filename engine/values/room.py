@@ -165,7 +165,10 @@ def set_name(ctx: Context, value: Room, name: Callable[[], Value]) -> None:
         check_name(wanted, "a room")
         other = ctx.scope.find_room(wanted)  # type: ignore[union-attr]
         if other is not None and other is not value:
-            raise LookupFailed(f"there is a room {wanted} already")
+            number = other.id
+            del other
+            if ctx.journal is None or number not in ctx.journal.removed(Room):
+                raise LookupFailed(f"there is a room {wanted} already")
     if ctx.journal is not None:
         ctx.journal.save_attributes(value, "name")
     value.name = wanted

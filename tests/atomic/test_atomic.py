@@ -120,6 +120,44 @@ def test_a_member_of_an_enum_that_nothing_uses_any_more_can_be_deleted(engine: E
 
 
 @pytest.mark.parametrize(
+    ("code", "result"),
+    [
+        ("type_count('T')", 5),
+        (".del('a'); [type_count('T'), type_all('T').len()]", [3, 3]),
+        ("x = .a; .del('a'); type_count('T')", 5),
+        (".list.clear(); .in = nil; type_count('T')", 2),
+        (".clear(); [type_count('T'), type_count('N')]", [0, 0]),
+        (".set.remove(|x| x.n == 0); type_count('T')", 5),
+        (".del('n'); set_type('N', {f: 'int'}); N{}.f", 0),
+        ("x = .n; .del('n'); set_type('N', {f: 'int'})", OperationError),
+        (".n.to_thing(); set_type('N', {f: 'int'}); N{}.f", 0),
+        (".clear(); mod_type('T', 'wpo', true)", None),
+        (".del('a'); mod_type('T', 'wpo', true)", OperationError),
+        (".del('a'); .list[0].other = nil; mod_type('T', 'rel', 'other', 'one'); .list[0].one", None),
+        (".one = .a; .del('a'); mod_type('T', 'rel', 'other', 'one'); .one.other.one.n", 0),
+        (".clear(); mod_enum('E', 'del', 'B')", None),
+        (".del('a'); mod_enum('E', 'del', 'B')", OperationError),
+        (".clear(); del_type('T'); del_enum('E')", None),
+        (".del('room'); .other = room(); .other.set_name('lobby')", None),
+        ("x = .room; .del('room'); .other = room(); .other.set_name('lobby')", LookupFailed),
+    ],
+)
+def test_what_is_removed_does_not_count_as_used(engine: Engine, code: str, result: Any) -> None:
+    """As in a query that is not atomic, in which it is gone at once."""
+    other = Engine(clock=engine.clock, seed=1)
+    other.initialise()
+    for each, conditions in ((engine, ATOMIC), (other, None)):
+        value(each, "set_enum('E', {A: 1, B: 2}); new_type('N'); .n = N{}; .room = room(); .room.set_name('lobby');")
+        value(each, "new_type('T'); set_type('T', {n: 'int', e: 'E', other: 'T?', one: 'T?'}); .set = set();")
+        value(each, ".a = T{other: T{}}; .list = [T{e: E{B}}, [T{}]]; .in = {in: {t: T{}}};")
+        if isinstance(result, type):
+            with pytest.raises(result):
+                value(each, code, conditions)
+        else:
+            assert value(each, code, conditions) == result
+
+
+@pytest.mark.parametrize(
     ("code", "scope"),
     [
         ("future(|| nil)", "//stuff"),

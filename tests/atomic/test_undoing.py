@@ -127,7 +127,7 @@ STEPS = st.sampled_from(("//stuff", "//stuff", "//stuff", "@t")).flatmap(
 
 
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),
