@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import re
+from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -61,8 +62,8 @@ def pointed_at(server: Server, text: str) -> str:
 
 
 class PythonReader:
-    """Runs blocks of Python one after the other, as at a prompt that takes `await`. Blocks that never end are read for
-    as long as they have said nothing, while somebody else does something; those after them find them ended."""
+    """Runs blocks of Python one after the other, as at a prompt that takes `await`. Those that follow something for
+    good (`async for` without `break`) are ended when they have said something, while somebody else does something."""
 
     def __init__(self, server: Server, **names: Any) -> None:
         self._server = server
@@ -77,7 +78,7 @@ class PythonReader:
     async def run(self, block: Block, meanwhile: Callable[[], Awaitable[None]] | None = None) -> list[str]:
         """Run a block; what it has printed. Raises what it raises, or AssertionError for an endless silent one."""
         self._said.clear()
-        self._heard.clear()
+        self._heard = asyncio.Event()  # of the loop that runs this block
         source = "\n" * block.line + pointed_at(self._server, block.text)
         code = compile(source, str(Path(block.document)), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         if not code.co_flags & inspect.CO_COROUTINE:
@@ -86,13 +87,12 @@ class PythonReader:
         task = asyncio.ensure_future(eval(code, self.names))
         heard = asyncio.ensure_future(self._heard.wait())
         other = asyncio.ensure_future(self._go_on(meanwhile))
+        endless = "async for" in block.text and "break" not in block.text
         try:
-            # One that ends does so soon after it has begun to speak.
-            await asyncio.wait([task, heard], timeout=LONGEST, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait([task], timeout=0.3)
+            await asyncio.wait([task, heard] if endless else [task], timeout=LONGEST, return_when=FIRST_COMPLETED)
             if task.done():
                 await task
-            assert task.done() or self._said, f"{block} says nothing"
+            assert task.done() or (endless and self._said), f"{block} neither ends nor says anything"
         finally:
             for one in (task, heard, other):
                 one.cancel()
