@@ -186,6 +186,7 @@ class Database(Requests):
         *ids: int,
         deep: int = 0,
         since: int | None = None,
+        known: Iterable[int] | None = None,
         limit: int = QUEUE_LIMIT,
         lossy: bool = False,
     ) -> Watch:
@@ -194,12 +195,17 @@ class Database(Requests):
             async for event in db.watch("//stuff", 3): ...
 
         `deep` watches what they contain too, to that depth (see `DeepWatch`). `since` goes on from a change that was
-        seen earlier (`Watch.change`), with what happened since. `limit` bounds the events that wait to be read.
+        seen earlier (`Watch.change`), with what happened since; with `deep`, `known` says what was in reach then
+        (`Watch.ids`). `limit` bounds the events that wait to be read.
         """
         if deep:
             if lossy:
                 raise ValueError("a deep watch can't be lossy")
-            return DeepWatch(self._link, scope, ids, deep, limit=limit, since=since)
+            if known is not None and since is None:
+                raise ValueError("known goes with since")
+            return DeepWatch(self._link, scope, ids, deep, limit=limit, since=since, known=known)
+        if known is not None:
+            raise ValueError("known is for a deep watch")
         return Watch(self._link, scope, ids, limit=limit, since=since, lossy=lossy)
 
     def live(self, scope: str, code: str, /, **variables: Any) -> Live:

@@ -288,20 +288,36 @@ class DeepWatch(Watch):
     """
 
     def __init__(
-        self, link: Link, scope: str, ids: Iterable[int], deep: int, *, limit: int, since: int | None = None
+        self,
+        link: Link,
+        scope: str,
+        ids: Iterable[int],
+        deep: int,
+        *,
+        limit: int,
+        since: int | None = None,
+        known: Iterable[int] | None = None,
     ) -> None:
         super().__init__(Link(link.settings), scope, ids, limit=limit, since=since)
         self._parent = link
         self._deep = deep
         self._roots = list(self._ids)
-        self._renewed: set[int] | None = None  # what had its first state since the last reconnection that missed events
+        self._says_known = since is None or known is not None  # otherwise only the roots are known to be known
+        if known is not None:
+            self._ids = dict.fromkeys(known)
+            self._seen = dict.fromkeys(self._ids, (since or 0, ALL))
         self._closing: asyncio.Task[None] | None = None
 
     async def _prepare(self) -> None:
         self._parent.children[self._link] = None
         await self._link.wait(self._link.open(patient=True))
-        await super()._prepare()
-        self._roots = list(self._ids)
+        if not self._roots:
+            self._roots = [
+                await self._link.request(Request.QUERY, [self.scope, ".id()"], self._link.settings.timeout, True)
+            ]
+            if not self._says_known:
+                self._seen = dict.fromkeys(self._roots, (self._change, ALL))
+        self._ids |= dict.fromkeys(self._roots)
 
     def attach(self, connection: Connection) -> None:
         if self._routes is not None:
@@ -309,6 +325,8 @@ class DeepWatch(Watch):
         options: dict[str, Any] = {"ids": self._roots, "deep": self._deep}
         if self._seen:
             options["since"] = self._change
+            if self._says_known:
+                options["known"] = list(self._seen)
         self._replayed = dict.fromkeys(self._seen, 0)
 
         def entered(value: Any, error: Exception | None) -> None:
@@ -316,21 +334,16 @@ class DeepWatch(Watch):
                 return
             routes = connection.routes
             routes.sole = {self: None}
-            if self._seen and not value.get("resumed"):
-                self._replayed.clear()
-                self._renewed = set()
+            self._says_known = True
             if not value.get("resumed"):
+                self._replayed.clear()
                 routes.expected.extend((self, thing_id) for thing_id in reversed(self._roots))
             self._is_started()
 
         def caught_up(_: Any, error: Exception | None) -> None:
-            # Whatever the reply made follow has come: what is not in it is out of reach.
+            # Whatever the reply made follow has come: from here on the change that was last seen is that of all.
             if error is None:
                 self._routes = connection.routes
-            renewed, self._renewed = self._renewed, None
-            if error is None and renewed is not None:
-                for thing_id in [one for one in self._ids if one not in renewed]:
-                    self.on_end(Stop(thing_id))
 
         connection.send(Request.WATCH_WITH, [self.scope, options], entered)
         connection.send(Request.PING, None, caught_up)
@@ -341,8 +354,6 @@ class DeepWatch(Watch):
     def on_init(self, thing_id: int, data: dict[str, Any]) -> None:
         """A first state has come: of a root, or of what has come into reach."""
         self._ids[thing_id] = None
-        if self._renewed is not None:
-            self._renewed.add(thing_id)
         super().on_init(thing_id, data)
 
     def _finish(self, error: Exception | None) -> None:

@@ -151,6 +151,32 @@ async def test_a_server_that_is_killed_under_it(own_server: Server, opened: Open
         assert kept.things[board]["n"] == 6
 
 
+async def test_going_on_in_another_program(db: Database) -> None:
+    code = ".board = {n: 0, cards: [{n: 0}, {n: 0}, {n: 0}]}; .first = .board.cards[0]; .board.id()"
+    board = await db.query("//stuff", code)
+    kept = Kept()
+    async with db.watch("//stuff", board, deep=1) as watch:
+        while len(kept.things) < 4:
+            kept.take((await take(watch, 1))[0])
+        change, known = watch.change, watch.ids
+    code = ".board.cards[1].n = 1; .board.cards.shift(); .board.cards.pop(); .board.cards.push({n: 2}); nil"
+    await db.query("//stuff", code)
+    first, last = await db.query("//stuff", "[.first.id(), .board.cards[-1].id()]")
+    async with db.watch("//stuff", board, deep=1, since=change, known=known) as watch:
+        while set(kept.things) != {board, known[2], last}:
+            (event,) = await take(watch, 1)
+            kept.take(event)
+            assert not isinstance(event, Init) or event.id == last
+            assert not isinstance(event, Stop) or event.id == first
+        assert set(watch.ids) == set(kept.things)
+        assert kept.things[known[2]] == {"n": 1}
+    with pytest.raises(ValueError, match="since"):
+        db.watch("//stuff", board, deep=1, known=known)
+    with pytest.raises(ValueError, match="deep"):
+        db.watch("//stuff", board, since=1, known=known)
+    await db.query("//stuff", ".del('first')")
+
+
 things = st.sampled_from(["d.a", "d.b", "d.a.next", "d.list[0]", "d.list[-1].next", "d"])
 places = st.sampled_from(["d.a", "d.b", "d.a.next", "d.b.next", "d.list[0].next"])
 statements = st.one_of(
