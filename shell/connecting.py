@@ -72,7 +72,8 @@ def add_options(parser: ArgumentParser) -> None:
     )
     group.add_argument(
         "--url",
-        help=f"tcp://, tcps:// (with TLS), ws:// or wss:// and a host (LIVETHINGS_URL; default: {DEFAULT_URL})",
+        help="tcp://, tcps:// (with TLS), ws:// or wss:// and a host, or unix:// and the path of a Unix socket "
+        f"(LIVETHINGS_URL; default: {DEFAULT_URL})",
     )
     group.add_argument("-H", "--host", help="another host than the URL's")
     group.add_argument("-P", "--port", type=int, help="another port than the URL's")
@@ -110,6 +111,8 @@ def _url(url: str, host: str | None, port: int | None) -> str:
         raise UsageError(f"--port must be from 1 to 65535, not {port}")
     if host is None and port is None:
         return url
+    if parts.scheme == "unix":
+        raise UsageError("a Unix socket has no --host and no --port")
     name = host or old_host
     name = f"[{name}]" if ":" in name and not name.startswith("[") else name
     number = port or old_port
@@ -200,9 +203,11 @@ def _unreachable(url: str, error: Exception) -> str:
     """Why there is no connection, and what to do, in a line."""
     cause = error.__cause__
     why = str(error)
-    if isinstance(cause, ConnectionRefusedError) or "Connect call failed" in why:
+    if isinstance(cause, ConnectionRefusedError | FileNotFoundError) or "Connect call failed" in why:
         why = f"no server answers at {url}"
     scheme, _, place = url.partition("://")
+    if scheme == "unix":
+        return f"{why}; start one with `livethings serve --unix-socket {place}`"
     if scheme in LOCAL_SCHEMES and place.startswith(("127.0.0.1", "localhost", "[::1]")):
         return f"{why}; start one with `livethings serve`, or name another with --url"
     return f"{why}; is the address right, and the server running there?"

@@ -43,7 +43,8 @@ def connect(
     backoff: Backoff | None = None,
     slow: Literal["disconnect", "refresh"] = "disconnect",
 ) -> Database:
-    """A database at `ws://host:9270`, `wss://…`, `tcp://host:9200` or `tcps://…`; the user has a password or a token.
+    """A database at `ws://host:9270`, `wss://…`, `tcp://host:9200`, `tcps://…` or `unix:///file`; the user has a
+    password or a token.
 
         async with connect("ws://127.0.0.1:9270", user="admin", password="pass") as db: ...
 

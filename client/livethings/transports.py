@@ -1,4 +1,5 @@
-"""How packages travel: TCP or WebSocket, with or without TLS. Each carries bytes and knows nothing of what they say."""
+"""How packages travel: TCP, a Unix socket or WebSocket, the first and the last with TLS if asked for. Each carries bytes
+and knows nothing of what they say."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ __all__ = ["Address", "Transport"]
 _HEADER_SIZE = 8
 _READ_SIZE = 1 << 18
 _PORTS = {"ws": 9270, "wss": 9270, "tcp": 9200, "tcps": 9200}
+_UNIX = "unix"
 
 
 class Transport(Interface):
@@ -41,7 +43,7 @@ class Transport(Interface):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is and how to talk to it: `ws`, `wss`, `tcp` or `tcps`."""
+    """Where a server is and how to talk to it: `ws`, `wss`, `tcp`, `tcps`, or `unix`, whose `host` is a file."""
 
     scheme: str
     host: str
@@ -50,10 +52,16 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """From `ws://host:9270`, `wss://…`, `tcp://host:9200` or `tcps://…` (TCP with TLS). Raises ValueError."""
+        """From `ws://host:9270`, `wss://…`, `tcp://host:9200`, `tcps://…` (TCP with TLS) or `unix:///file`. Raises
+        ValueError."""
         parts = urlsplit(url)
+        if parts.scheme == _UNIX:
+            path = url.removeprefix("unix://")
+            if not path.startswith("/") or "\0" in path:
+                raise ValueError(f"an address of a Unix socket is unix:// and the whole path of a file, unlike {url!r}")
+            return cls(_UNIX, path, 0, url)
         if parts.scheme not in _PORTS:
-            raise ValueError(f"an address begins with {'://, '.join(_PORTS)}://, unlike {url!r}")
+            raise ValueError(f"an address begins with {'://, '.join((*_PORTS, _UNIX))}://, unlike {url!r}")
         if not parts.hostname:
             raise ValueError(f"the address {url!r} names no host")
         if parts.username is not None or parts.password is not None:
@@ -79,7 +87,10 @@ class Address:
                     close_timeout=2,
                 )
                 return _WebSocket(socket)
-            reader, writer = await asyncio.open_connection(self.host, self.port, ssl=context)
+            if self.scheme == _UNIX:
+                reader, writer = await asyncio.open_unix_connection(self.host)
+            else:
+                reader, writer = await asyncio.open_connection(self.host, self.port, ssl=context)
             return _TCP(reader, writer)
         except (OSError, WebSocketException, EOFError) as error:
             raise ConnectFailed(f"{self.url} does not answer: {error or type(error).__name__}") from error

@@ -147,7 +147,7 @@ async def test_a_token_and_wrong_credentials(server: Server, opened: Open) -> No
 
 
 async def test_addresses_and_credentials_that_make_no_sense() -> None:
-    for url in ("http://host", "ws://", "host:9270", "ws://user:pass@host", "ws://host:99999"):
+    for url in ("http://host", "ws://", "host:9270", "ws://user:pass@host", "ws://host:99999", "unix://relative"):
         with pytest.raises(ValueError, match=r"address|argument|[Pp]ort"):
             connect(url, user="a", password="b")
     for credentials in ({}, {"user": "a"}, {"user": "a", "token": "b"}):

@@ -223,3 +223,22 @@ def test_progress_on_a_terminal(terminal: Any, server: Server, tmp_path: Path) -
     shown = terminal(None, "restore", file, "--data-dir", tmp_path / "new")
     assert shown.end() == 0
     assert re.match(r"Restoring .*100%", shown.text)
+
+
+# --- a Unix socket ---------------------------------------------------------------------------------------------------
+
+
+def test_over_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "a socket"
+    with Server(tmp_path, more=("--unix-socket", path)):
+        done = livethings(None, "query", "--url", f"unix://{path}", "1 + 1")
+        assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+    done = livethings(None, "query", "--url", f"unix://{path}", "1 + 1")
+    assert done.returncode == 3
+    assert f"serve --unix-socket {path}" in done.stderr
+    for arguments, said in (
+        (("--url", "unix://relative"), "whole path"),
+        (("--url", f"unix://{path}", "--port", "5"), "no --host and no --port"),
+    ):
+        done = livethings(None, "query", *arguments, "1")
+        assert done.returncode == 2 and said in done.stderr
