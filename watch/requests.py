@@ -140,8 +140,7 @@ class Requests:
 
         def answer() -> Answer:
             now = self._watchable(caller, scope)
-            behind = subscriber.form is not form or isinstance(form, Lag)  # now, or when this began
-            resumed = now is where and not missed.fresh and not behind
+            resumed = now is where and not missed.fresh and self._was_on_time(subscriber, form)
             value = {"change": self.engine.last_change, "resumed": resumed}
             self._count(resumed)
             if not resumed:
@@ -170,6 +169,11 @@ class Requests:
             self.resumed += 1
         else:
             self.restarted += 1
+
+    @staticmethod
+    def _was_on_time(subscriber: Subscriber, form: Form) -> bool:
+        """Has a subscriber kept up with its events since it had this form, and when it had it?"""
+        return subscriber.form is form and not isinstance(form, Lag)
 
     def _missed(self, subscriber: Subscriber, where: Collection, ids: Iterable[int], since: int) -> Missed:
         limit = min(MAX_MISSED_BYTES, getattr(subscriber, "max_outgoing", MAX_MISSED_BYTES) // 2)
@@ -202,7 +206,7 @@ class Requests:
         def answer() -> Answer:
             now = self._watchable(caller, scope)
             assert isinstance(now, Collection)
-            resumed = known is not None and now is where and not missed.fresh and subscriber.form is form
+            resumed = known is not None and now is where and not missed.fresh and self._was_on_time(subscriber, form)
             value = {"change": self.engine.last_change, "resumed": resumed}
             self._count(resumed)
             told = (missed.frames, kept, missed.gone) if resumed else ([], [], set[int]())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgpack
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -164,12 +165,15 @@ def test_to_ask_again_while_behind_begins_anew() -> None:
     assert [name for name, _ in world.told(world.one)] == ["presence.leave"]
 
 
-def test_watches_taken_up_while_behind_begin_anew() -> None:
+@pytest.mark.parametrize("more", [{}, {"deep": 1}])
+def test_watches_taken_up_while_behind_begin_anew(more: dict[str, Any]) -> None:
     world = SlowWorld()
     since = world.engine.last_change
     world.query(world.other, ".a.n = 2; nil")
     world.slow.fall_behind(world.one)
-    resumption = world.requests.watch_with(world.one, "//stuff", {"ids": [world.a], "since": since})
+    if more:
+        more = more | {"known": [world.a]}
+    resumption = world.requests.watch_with(world.one, "//stuff", {"ids": [world.a], "since": since, **more})
     assert isinstance(resumption, Resumption)
     while (work := resumption.proceed()) is not None:
         work()
