@@ -1,5 +1,5 @@
-"""How packages travel: TCP, a Unix socket or WebSocket, the first and the last with TLS if asked for. Each carries bytes
-and knows nothing of what they say."""
+"""How packages travel: TCP, a Unix socket or WebSocket, the first and the last with TLS if asked for. Each carries
+bytes and knows nothing of what they say."""
 
 from __future__ import annotations
 
