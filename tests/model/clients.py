@@ -182,9 +182,12 @@ class Client:
         asked = Asked(native.WATCH, [SCOPE, *ids], "watch", {"scope": SCOPE, "ids": ids})
         self.ask(asked, lambda _: self.plain.update(ids))
 
-    def watch_with(self, ids: list[int], deep: int | None = None, since: int | None = None) -> None:
+    def watch_with(
+        self, ids: list[int], deep: int | None = None, since: int | None = None, known: list[int] | None = None
+    ) -> None:
         """Watch things with options."""
-        options = {"ids": ids} | ({} if deep is None else {"deep": deep}) | ({} if since is None else {"since": since})
+        asked = {"deep": deep, "since": since, "known": known}
+        options: dict[str, Any] = {"ids": ids} | {name: value for name, value in asked.items() if value is not None}
 
         def then(reply: dict[str, Any]) -> None:
             if deep is None:
@@ -318,7 +321,9 @@ class Client:
             self.watch_with(known_ids, None, since) if resume else self.watch(known_ids)
         for thing_id, depth in deep.items():
             if thing_id in mirrors:
-                self.watch_with([thing_id], depth, since if resume else None)
+                # Where there is but one deep watch, and nothing else, all things are those in its reach.
+                alone = resume and len(deep) == 1 and not plain
+                self.watch_with([thing_id], depth, since if resume else None, sorted(mirrors) if alone else None)
         for held in lives.values():
             self.subscribe(held.asked, held if resume else None)
         if joined:
