@@ -157,30 +157,30 @@ async def test_a_repository_is_refreshed_when_asked(server: Server, hub: Hub, tm
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("described", "files", "said"),
-    [
-        ({"main": {"none/none": "x"}}, {}, "no file for"),
-        ({"main": "none.py"}, {}, "there is no none.py in github.com/people/many"),
-        ({"includes": ["none"]}, {}, "there is no none"),
-        ({}, {"module.json": b"{"}, "no JSON"),
-        ({}, {"module.json": b" " * (1 << 20) + b" "}, "too large"),
-        ({"requirements": ["./no-such-package"]}, {}, "pip could not install ./no-such-package"),
-    ],
-)
-async def test_what_can_not_be_installed(
-    server: Server, hub: Hub, described: dict[str, Any], files: dict[str, bytes], said: str
-) -> None:
-    publish(hub, **described)
-    hub.files |= {f"people/many/{name}": data for name, data in files.items()}
+BROKEN: list[tuple[dict[str, Any], dict[str, bytes], str]] = [
+    ({"main": {"none/none": "x"}}, {}, "no file for"),
+    ({"main": "none.py"}, {}, "there is no none.py in github.com/people/broken1"),
+    ({"includes": ["none"]}, {}, "there is no none"),
+    ({}, {"module.json": b"{"}, "no JSON"),
+    ({}, {"module.json": b" " * (1 << 20) + b" "}, "too large"),
+    ({"requirements": ["./no-such-package"]}, {}, "pip could not install ./no-such-package"),
+]
+"""What a description says, the files of a repository, and what is said of them."""
+
+
+async def test_what_can_not_be_installed(server: Server, hub: Hub) -> None:
     client = await connected(server)
-    assert await ask(client, "new_module('many', 'github.com/people/many');", "@t") is None
-    assert said in await status(client)
-    assert await ask(client, "many({do: 'echo'});") == OPERATION
-    assert "file" not in await ask(client, "module_info('many').load();", "@t")
-    publish(hub)
-    assert await ask(client, "restart_module('many');", "@n") is None
-    assert await status(client) == "running"
+    for number, (described, files, said) in enumerate(BROKEN):
+        name = f"broken{number}"
+        publish(hub, f"people/{name}", **described)
+        hub.files |= {f"people/{name}/{file}": data for file, data in files.items()}
+        assert await ask(client, f"new_module('{name}', 'github.com/people/{name}');", "@t") is None
+        assert said in await status(client, name)
+        assert await ask(client, f"{name}({{do: 'echo'}});") == OPERATION
+        assert "file" not in await ask(client, f"module_info('{name}').load();", "@t")
+    publish(hub, "people/broken0")
+    assert await ask(client, "restart_module('broken0');", "@n") is None
+    assert await status(client, "broken0") == "running"
 
 
 async def test_an_api_that_is_not_there(server: Server, hub: Hub) -> None:
