@@ -43,15 +43,6 @@ _REDEFINE: Final = ("mod_", "set_", "del_type", "del_enum")
 """How the jobs begin that change definitions which decide what things contain."""
 
 
-class _Shared(Reach):
-    """A reach and those who watch it; `plans` counts those who are about to."""
-
-    def __init__(self, graph: Graph, collection: Collection, root: int, depth: int, limit: int) -> None:
-        super().__init__(graph, collection, root, depth, limit)
-        self.members: dict[Subscriber, None] = {}
-        self.plans = 0
-
-
 class DeepWatches:
     """The deep watches of a hub, which subscribes to things and says what they need to have said."""
 
@@ -59,8 +50,9 @@ class DeepWatches:
         self.hub = hub
         self.limit = limit
         self.graph = Graph()
-        self.reaches: dict[tuple[int, int], _Shared] = {}  # by root and depth
-        self._of: dict[Subscriber, dict[int, _Shared]] = {}  # by root
+        self.reaches: dict[tuple[int, int], Reach] = {}  # by root and depth
+        self._of: dict[Subscriber, dict[int, Reach]] = {}  # by root
+        self._sizes: dict[Subscriber, int] = {}  # how many things are in all of them together
         # Of the outcomes that are being told:
         self._touched: dict[int, None] = {}  # things looked into that may contain others now
         self._added: dict[int, tuple[dict[int, None], set[str]]] = {}  # what some contain more, and where
@@ -74,7 +66,8 @@ class DeepWatches:
 
     def reached(self, subscriber: Subscriber, thing_id: int) -> bool:
         """Is the thing within reach of one of its deep watches?"""
-        return any(thing_id in reach.levels for reach in self._of.get(subscriber, {}).values())
+        node = self.graph.nodes.get(thing_id)
+        return node is not None and any(subscriber in reach.members for reach in node.reaches)
 
     @contextmanager
     def planned(
@@ -82,11 +75,12 @@ class DeepWatches:
     ) -> Iterator[Mapping[int, Reach]]:
         """What deep watches of things would reach, by those of the roots that are there, until `begin` or the end of
         the block. OperationError when it is more than a connection can have."""
-        reaches: dict[int, _Shared] = {}
-        others = sum(len(reach.levels) for root, reach in self._of.get(subscriber, {}).items() if root not in roots)
-        room = self.limit - others
+        reaches: dict[int, Reach] = {}
+        wanted = dict.fromkeys(roots)
+        mine = self._of.get(subscriber, {})
+        room = self.limit - self._sizes.get(subscriber, 0) + sum(len(mine[one].levels) for one in wanted if one in mine)
         try:
-            for root in dict.fromkeys(roots):
+            for root in wanted:
                 if collection.find(root) is not None:
                     reach = reaches[root] = self._reach(collection, root, depth)
                     reach.plans += 1
@@ -109,8 +103,8 @@ class DeepWatches:
         for root in planned:
             before += self.unwatch(subscriber, root)
         for root, reach in planned.items():
-            assert isinstance(reach, _Shared)
             self._of.setdefault(subscriber, {})[root] = reach
+            self._sizes[subscriber] = self._sizes.get(subscriber, 0) + len(reach.levels)
             reach.members[subscriber] = None
             for thing_id in reach.levels:
                 self.hub.reach(subscriber, thing_id, reach.collection)
@@ -137,23 +131,24 @@ class DeepWatches:
                 if not self.hub.may_watch(member, reach.collection):
                     self._leave(member, reach)
 
-    def _reach(self, collection: Collection, root: int, depth: int) -> _Shared:
+    def _reach(self, collection: Collection, root: int, depth: int) -> Reach:
         reach = self.reaches.get((root, depth))
         if reach is None:
-            reach = _Shared(self.graph, collection, root, depth, self.limit + 1)
+            reach = Reach(self.graph, collection, root, depth, self.limit + 1)
             reach.begin()
             self.reaches[root, depth] = reach
         return reach
 
-    def _leave(self, subscriber: Subscriber, reach: _Shared) -> None:
+    def _leave(self, subscriber: Subscriber, reach: Reach) -> None:
         mine = self._of[subscriber]
         del mine[reach.root]
+        self._sizes[subscriber] -= len(reach.levels)
         if not mine:
-            del self._of[subscriber]
+            del self._of[subscriber], self._sizes[subscriber]
         del reach.members[subscriber]
         self._tidy(reach)
 
-    def _tidy(self, reach: _Shared) -> None:
+    def _tidy(self, reach: Reach) -> None:
         """Let go of a reach that nobody watches."""
         if not reach.members and not reach.plans and self.reaches.get((reach.root, reach.depth)) is reach:
             del self.reaches[reach.root, reach.depth]
@@ -206,7 +201,7 @@ class DeepWatches:
         touched, self._touched = self._touched, {}
         more, self._added = self._added, {}
         gone, self._gone = self._gone, {}
-        changed: dict[_Shared, list[Edges]] = {}
+        changed: dict[Reach, list[Edges]] = {}
         for thing_id in {**touched, **more, **gone}:
             node = self.graph.nodes.get(thing_id)
             if node is None:  # it was unwatched in the meantime
@@ -221,15 +216,17 @@ class DeepWatches:
                     edges = self.graph.add(thing_id, *more[thing_id])
                 if edges[1] or edges[2]:
                     for reach in reaches:
-                        changed.setdefault(reach, []).append(edges)  # type: ignore[arg-type]
+                        changed.setdefault(reach, []).append(edges)
             if thing_id in gone:
                 for reach in reaches:
                     if reach.root == thing_id:
-                        changed.setdefault(reach, [])  # type: ignore[arg-type]
-        left: list[tuple[_Shared, list[int]]] = []
+                        changed.setdefault(reach, [])
+        left: list[tuple[Reach, list[int]]] = []
         for reach, moved in changed.items():
             came, lost = reach.change(moved, reach.root in gone)
             left.append((reach, lost))
+            for member in reach.members:
+                self._sizes[member] += len(came) - len(lost)
             if reach.overgrown:
                 self._end(reach, [*reach.levels, *lost])
             elif came:
@@ -241,14 +238,21 @@ class DeepWatches:
                 for member in list(reach.members):
                     self._leave(member, reach)
 
-    def _tell(self, reach: _Shared, came: list[int]) -> None:
+    def abandon(self) -> None:
+        """Something went wrong in `settle`: end all deep watches, with a word for each thing."""
+        members = list(self._of)
+        self.reaches, self.graph, self._of, self._sizes = {}, Graph(), {}, {}
+        for member in members:
+            self.stop(member, self.hub.watched(member))
+
+    def _tell(self, reach: Reach, came: list[int]) -> None:
         """Have the members of a reach watch what came into it, and say its first state to those who did not before."""
         for member in list(reach.members):
             if not self.hub.may_watch(member, reach.collection):  # who logged in anew, as somebody else
                 ids = [*reach.levels]
                 self._leave(member, reach)
                 self.stop(member, ids)
-            elif sum(len(one.levels) for one in self._of[member].values()) > self.limit:
+            elif self._sizes[member] > self.limit:
                 self._refuse(member, reach)
         for thing_id in came:
             new = [member for member in reach.members if self.hub.reach(member, thing_id, reach.collection)]
@@ -273,12 +277,12 @@ class DeepWatches:
             for member in members:
                 hub.stop(member, thing_id)
 
-    def _end(self, reach: _Shared, ids: list[int]) -> None:
+    def _end(self, reach: Reach, ids: list[int]) -> None:
         """End a reach that has too many things, with a word."""
         for member in list(reach.members):
             self._refuse(member, reach, ids)
 
-    def _refuse(self, member: Subscriber, reach: _Shared, ids: Iterable[int] | None = None) -> None:
+    def _refuse(self, member: Subscriber, reach: Reach, ids: Iterable[int] | None = None) -> None:
         hub = self.hub
         ids = list(reach.levels if ids is None else ids)
         self._leave(member, reach)

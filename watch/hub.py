@@ -121,6 +121,10 @@ class Hub:
         """Is there a subscription to a thing, whatever it is there for?"""
         return thing_id in self._watched.get(subscriber, ())
 
+    def watched(self, subscriber: Subscriber) -> list[int]:
+        """The ids of all things that there are subscriptions to."""
+        return list(self._watched.get(subscriber, ()))
+
     def unwatch(self, subscriber: Subscriber, thing_id: int) -> bool:
         """End a subscription to a thing, whatever it is there for; False when there was none."""
         channel = self.things.get(thing_id)
@@ -230,7 +234,11 @@ class Hub:
         """All outcomes of a request have been to `before_reply`: say what it brought into reach of deep watches, and
         what left it."""
         if self.deep.reaches:
-            self.deep.settle()
+            try:
+                self.deep.settle()
+            except Exception:
+                log.exception("what deep watches reach could not be found")
+                self.deep.abandon()
 
     def after_reply(self, outcome: Outcome) -> None:
         """Say what is gone, and end subscriptions that their users may no longer have."""

@@ -17,6 +17,7 @@ from engine.contents import contents
 if TYPE_CHECKING:
     from engine.collection import Collection
     from engine.values.thing import Thing
+    from watch.audience import Subscriber
 
 __all__ = ["Edges", "Graph", "Node", "Reach"]
 
@@ -107,7 +108,8 @@ class Graph:
 
 
 class Reach:
-    """The things within `depth` steps of a root, with their levels; empty before the first `begin`.
+    """The things within `depth` steps of a root, with their levels; empty before the first `begin`. `members` watch
+    them, `plans` counts those who are about to.
 
     It grows to `limit` things and then stops where it is, `overgrown`: it is of no use any more but to be cleared.
     """
@@ -120,6 +122,8 @@ class Reach:
         self.limit = limit
         self.levels: dict[int, int] = {}
         self.overgrown = False
+        self.members: dict[Subscriber, None] = {}
+        self.plans = 0
 
     def begin(self) -> None:
         """Take in the root and what is within reach."""

@@ -231,11 +231,12 @@ class Requests:
         deep, form = self.hub.deep, subscriber.form
         frames = list(missed)
         told = set(kept)
+        expected = dict.fromkeys(known)
         room: int = getattr(subscriber, "max_outgoing", MAX_FIRST_BYTES)
         roots = list(dict.fromkeys(reversed(ids)))
         with deep.planned(subscriber, collection, roots, depth) as planned:
             for root in roots:
-                if root not in planned and root not in known:
+                if root not in planned and root not in expected:
                     frames.append(form.event(WARNING, not_watchable(root, collection.name)))
                 for thing_id in planned[root].nearest() if root in planned else ():
                     if thing_id in told:
@@ -249,17 +250,20 @@ class Requests:
                             "watch less deep, or fewer things"
                         )
             before = deep.begin(subscriber, planned)
-        ended = [thing_id for thing_id in dict.fromkeys(known) if not self.hub.watches(subscriber, thing_id)]
-        gone = [thing_id for thing_id in ended if collection.find(thing_id) is None]
-        stop = {"event": self.engine.last_change}
-        tail = [form.event(WATCH_STOP, {"#": thing_id} | stop) for thing_id in ended if thing_id not in gone]
-        tail += [form.event(WATCH_DELETE, {"#": thing_id}) for thing_id in gone if thing_id not in told_gone]
+        change = self.engine.last_change
+        stops, deletes = [], []
+        for thing_id in expected:
+            if not self.hub.watches(subscriber, thing_id):
+                if collection.find(thing_id) is not None:
+                    stops.append(form.event(WATCH_STOP, {"#": thing_id, "event": change}))
+                elif thing_id not in told_gone:
+                    deletes.append(form.event(WATCH_DELETE, {"#": thing_id}))
 
         def events() -> None:
             for frame in frames:
                 self.hub.say(subscriber, frame)
             deep.stop(subscriber, before)
-            for frame in tail:
+            for frame in stops + deletes:
                 self.hub.say(subscriber, frame)
 
         return events

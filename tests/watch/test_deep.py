@@ -370,6 +370,21 @@ def test_a_watch_that_outgrows_the_limit_ends_with_a_warning(world: World) -> No
     assert set(world.hub.deep.graph.nodes) == {m}
 
 
+def test_what_goes_wrong_ends_deep_watches_with_a_word(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = world.connect()
+    world.query(one, ".a = {}; nil")
+    (a,) = ids_of(world, one, ".a")
+    world.watch(one, a)
+    deep(world, one, 2)
+    one.taken()
+    monkeypatch.setattr(world.hub.deep.graph, "read", lambda thing_id, thing: 1 // 0)
+    world.query(one, ".b = {}; nil")
+    assert shown(one.taken())[1:] == [("stop", world.root), "reply"]
+    assert set(world.hub.things) == {a}
+    deep(world, one, 2)
+    assert kinds(one.taken()) == ["init"] * 3
+
+
 def test_many_who_watch_the_same_share_the_work(world: World) -> None:
     many = [world.connect() for _ in range(50)]
     for one in many:
@@ -534,6 +549,10 @@ class DeepWorld(mirrors.World):
                     yield member.value.id
 
     def check(self) -> None:
+        deep = self.hub.deep
+        for one in self.connections:
+            mine = deep._of.get(one, {}).values()  # type: ignore[call-overload]
+            assert deep._sizes.get(one, 0) == sum(len(reach.levels) for reach in mine)  # type: ignore[call-overload]
         guest_rights = self.stuff.access.get(self.guest.id, 0)
         for which, one in enumerate(self.connections):
             if one.user is self.guest:
