@@ -202,11 +202,11 @@ class Database(Requests):
         if deep:
             if lossy:
                 raise ValueError("a deep watch can't be lossy")
-            if known is not None and since is None:
-                raise ValueError("known goes with since")
-            return DeepWatch(self._link, scope, ids, deep, limit=limit, since=since, known=known)
+            if (since is None) != (known is None):
+                raise ValueError("a deep watch goes on with since= and known=, the ids of what was in its reach")
+            return DeepWatch(self._link, scope, ids, deep, limit=limit, since=since, known=known or ())
         if known is not None:
-            raise ValueError("known is for a deep watch")
+            raise ValueError("known= is for deep watches")
         return Watch(self._link, scope, ids, limit=limit, since=since, lossy=lossy)
 
     def live(self, scope: str, code: str, /, **variables: Any) -> Live:

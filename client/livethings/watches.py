@@ -55,6 +55,7 @@ class Watch(Queued[Change]):
         self._ids = dict.fromkeys(ids)
         self._lossy = lossy
         self._lenient = lenient  # may be empty; says of what is not there that it is gone
+        self._since = since
         self._change = since or 0
         self._seen: dict[int, Seen] = {}  # of each thing whose first state has come
         if since is not None:
@@ -104,6 +105,8 @@ class Watch(Queued[Change]):
         if not self._ids and not self._lenient:
             root = await self._link.request(Request.QUERY, [self.scope, ".id()"], self._link.settings.timeout, True)
             self._ids[root] = None
+            if self._since is not None:
+                self._seen[root] = (self._since, ALL)
 
     def attach(self, connection: Connection) -> None:
         if self._routes is not None:
@@ -296,37 +299,31 @@ class DeepWatch(Watch):
         *,
         limit: int,
         since: int | None = None,
-        known: Iterable[int] | None = None,
+        known: Iterable[int] = (),
     ) -> None:
         super().__init__(Link(link.settings), scope, ids, limit=limit, since=since)
         self._parent = link
         self._deep = deep
         self._roots = list(self._ids)
-        self._says_known = since is None or known is not None  # otherwise only the roots are known to be known
-        if known is not None:
-            self._ids = dict.fromkeys(known)
-            self._seen = dict.fromkeys(self._ids, (since or 0, ALL))
+        self._known = list(known)
         self._closing: asyncio.Task[None] | None = None
 
     async def _prepare(self) -> None:
         self._parent.children[self._link] = None
         await self._link.wait(self._link.open(patient=True))
-        if not self._roots:
-            self._roots = [
-                await self._link.request(Request.QUERY, [self.scope, ".id()"], self._link.settings.timeout, True)
-            ]
-            if not self._says_known:
-                self._seen = dict.fromkeys(self._roots, (self._change, ALL))
-        self._ids |= dict.fromkeys(self._roots)
+        await super()._prepare()
+        self._roots = list(self._ids)
+        if self._since is not None:
+            self._ids.update(dict.fromkeys(self._known))
+            self._seen.update(dict.fromkeys(self._known, (self._since, ALL)))
 
     def attach(self, connection: Connection) -> None:
         if self._routes is not None:
             self._change = max(self._change, self._routes.change)
+        self._routes = None
         options: dict[str, Any] = {"ids": self._roots, "deep": self._deep}
         if self._seen:
-            options["since"] = self._change
-            if self._says_known:
-                options["known"] = list(self._seen)
+            options |= {"since": self._change, "known": list(self._seen)}
         self._replayed = dict.fromkeys(self._seen, 0)
 
         def entered(value: Any, error: Exception | None) -> None:
@@ -334,14 +331,14 @@ class DeepWatch(Watch):
                 return
             routes = connection.routes
             routes.sole = {self: None}
-            self._says_known = True
+            if "since" not in options:  # so there is nothing to catch up with
+                self._routes = routes
             if not value.get("resumed"):
                 self._replayed.clear()
                 routes.expected.extend((self, thing_id) for thing_id in reversed(self._roots))
             self._is_started()
 
         def caught_up(_: Any, error: Exception | None) -> None:
-            # Whatever the reply made follow has come: from here on the change that was last seen is that of all.
             if error is None:
                 self._routes = connection.routes
 

@@ -85,6 +85,12 @@ async def test_going_on_in_another_program(db: Database) -> None:
         await db.query("//stuff", ".later.n = 6")
         assert [event.jobs[0]["set"]["n"] for event in await take(watch, 1)] == [6]
     await db.query("//stuff", ".later.n = 7")
+    root = await db.query("//stuff", ".id()")
+    since = await db.query("//stuff", ".x = 1; change_id()")
+    await db.query("//stuff", ".x = 2")
+    async with db.watch("//stuff", since=since) as watch:
+        (update,) = await take(watch, 1)
+        assert isinstance(update, Update) and update.id == root and update.jobs == [{"set": {"x": 2}}]
     async with db.watch("//stuff", thing, since=10**15) as watch:  # which has not been
         (init,) = await take(watch, 1)
         assert isinstance(init, Init) and init.restart and init.thing["n"] == 7
