@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from server.native import AUTH, DATA, DELETE, ERROR, INIT, OK, QUERY, STOP, UNWA
 from tests.server.fakes import Client, within
 from tests.serving import Server
 
+NAMES = {INIT: "init", UPDATE: "update", STOP: "stop", DELETE: "delete"}
 LOGIN = "Authorization: Basic YWRtaW46cGFzcw=="
 
 
@@ -24,6 +26,61 @@ def test_deep_watches_in_all_encodings(tmp_path: Path) -> None:
 def test_the_bound_is_configured(tmp_path: Path) -> None:
     with Server(tmp_path, more=("--max-deep-things", "3")) as server:
         asyncio.run(asyncio.wait_for(_too_much(server), 30))
+
+
+def test_coming_back_after_a_crash(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        asyncio.run(asyncio.wait_for(_come_back(server), 60))
+
+
+async def _come_back(server: Server) -> None:
+    one = await _tcp(server)
+    code = ".box = {list: [{n: 0}, {n: 1}]}; .kept = .box.list[0]; [.box.id(), .kept.id(), .box.list[1].id()]"
+    _, (box, kept, second) = await one.request(QUERY, ["//stuff", code])
+    code = ".box.list[1].n = 5; .box.list.shift(); .box.list.push({n: 2}); [change_id(), .box.list[1].id()]"
+    _, (change, third) = await one.request(QUERY, ["//stuff", code])
+    await asyncio.to_thread(server.stop, signal.SIGKILL)
+    await asyncio.to_thread(server.start)
+    known = [box, kept, second]
+    expected = [("update", second), ("update", box), ("init", third), ("stop", kept)]
+
+    two = await _tcp(server)
+    options = {"ids": [box], "deep": 1, "since": change - 1, "known": known}
+    assert await two.request(WATCH_WITH, ["//stuff", options]) == (DATA, {"change": change, "resumed": True})
+    events = [(await two.read())[1:] for _ in range(4)]
+    assert [(NAMES[kind], _id(data)) for kind, data in events] == expected
+
+    async with connect(f"ws://127.0.0.1:{server.ws}") as socket:
+        params: Any = {"user": "admin", "password": "pass"}
+        await socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "auth", "params": params}))
+        await socket.send(
+            json.dumps({"jsonrpc": "2.0", "id": 2, "method": "watch", "params": options | {"scope": "//stuff"}})
+        )
+        said = [json.loads(await within(socket.recv())) for _ in range(6)]
+        assert said[1]["result"] == {"change": change, "resumed": True}
+        assert [(one["method"], _id(one["params"])) for one in said[2:]] == [(f"watch.{n}", i) for n, i in expected]
+
+    other = await _tcp(server)
+    for last, names in ((change, []), (change - 1, ["watch.init"] * 3)):  # streams don't say what they knew
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.http)
+        writer.write(
+            f"GET /events?scope=//stuff&thing={box}&deep=1 HTTP/1.1\r\nHost: here\r\n{LOGIN}\r\n"
+            f"Last-Event-ID: {last}\r\n\r\n".encode()
+        )
+        await within(reader.readuntil(b"retry: 2000\n\n"))
+        await other.request(QUERY, ["//stuff", ".box.list[1].n += 1; nil"])
+        told: list[str] = []
+        while not told or told[-1] != "watch.update":
+            line = (await within(reader.readline())).decode().strip()
+            if line.startswith("event: "):
+                told.append(line.removeprefix("event: "))
+        assert told == [*names, "watch.update"]
+        writer.close()
+
+
+def _id(data: Any) -> int:
+    thing_id: int = data["thing"]["#"] if "thing" in data else data["#"]
+    return thing_id
 
 
 async def _tcp(server: Server) -> Client:
