@@ -93,6 +93,12 @@ export class Tree extends Subscription {
     }
   }
 
+  /** The ids of the things in it. */
+  known() {
+    this.#node(this.id, this.deep);
+    return [...this.#nodes.values()].flatMap(({ id, value }) => (value === null ? [] : [id]));
+  }
+
   /** @param {boolean} [now] without waiting for things that are not known */
   show(now = false) {
     if (!this.#complete) return;

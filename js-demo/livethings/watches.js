@@ -192,7 +192,10 @@ export class Watches {
     this.#telling = change ?? 0;
     if (method === "watch.init") this.#onInit(params);
     else if (method === "watch.update") this.#onUpdate(params);
-    else if (method === "watch.delete") this.#gone(this.#things.get(params["#"]));
+    else if (method === "watch.delete") {
+      this.#expected = this.#expected.filter(({ thing }) => thing.id !== params["#"]);
+      this.#gone(this.#things.get(params["#"]));
+    }
     else if (method === "watch.stop") this.#onStop(params);
     else if (method === "warning" && params.warn_code === 1) this.#gone(this.#expected.shift()?.thing, params.warn_msg);
     else if (method === "warning" && params.warn_code === 4) {
@@ -262,6 +265,8 @@ export class Watches {
     const deep = depth(first);
     const since = first.resumable ? this.#complete : undefined;
     const ids = interests.map(({ thing }) => thing.id);
+    const trees = since !== undefined && deep ? interests.flatMap(({ thing }) => [...thing.trees]) : [];
+    const known = trees.length ? [...new Set(trees.flatMap((tree) => tree.known()))] : undefined;
     const granted = (/** @type {{change: number, resumed?: boolean} | null} */ reply) => {
       if (reply?.resumed) {
         for (const interest of interests) {
@@ -281,7 +286,7 @@ export class Watches {
         else this.#finish(interest.thing, (watch) => watch.handlers.stop?.(error), error);
       }
     };
-    this.#connection.ask("watch", { scope: first.thing.scope, ids, deep, since }, granted, refused);
+    this.#connection.ask("watch", { scope: first.thing.scope, ids, deep, since, known }, granted, refused);
     for (const interest of interests) {
       interest.behind = since !== undefined;
       interest.resumable = false;
@@ -291,7 +296,7 @@ export class Watches {
     this.#reaching += 1;
     this.#connection.ask("ping", {}, () => { // answered behind all that was missed, and all that is in reach
       this.#reaching -= 1;
-      if (!this.#reaching) this.#tidy();
+      if (!this.#reaching) this.#tidy(true);
       for (const interest of interests) {
         interest.behind = false;
         if (interest === interest.thing.root) for (const tree of interest.thing.trees) tree.arrived();
@@ -302,16 +307,19 @@ export class Watches {
   /** What is in reach of deep watches goes on where it was. */
   #resumeReached() {
     for (const thing of this.#things.values()) {
-      if (thing.own || thing.root) continue;
-      thing.stale = false;
-      thing.replayed = 0;
+      thing.replayed = 0; // also of what is watched by itself, and told twice therefore
+      if (!thing.own && !thing.root) thing.stale = false;
     }
   }
 
-  /** Forgets what no deep watch reaches any more. */
-  #tidy() {
+  /**
+   * Forgets what no deep watch reaches any more.
+   *
+   * @param {boolean} [caughtUp] what is still stale has not been told of
+   */
+  #tidy(caughtUp = false) {
     for (const thing of [...this.#things.values()]) {
-      if (!thing.own && !thing.root && (thing.stale || !this.#trees.size)) this.#forget(thing);
+      if (!thing.own && !thing.root && ((caughtUp && thing.stale) || !this.#trees.size)) this.#forget(thing);
     }
   }
 
@@ -329,7 +337,8 @@ export class Watches {
     if (answered?.thing === thing && answered.phase === "asked") answered.phase = "live";
     this.#came(init.event);
     const value = mirrored(init.thing, thing.value);
-    const known = value === thing.value && !thing.stale; // somebody else has asked for it, or a deep watch brings it
+    // Somebody else has asked for it, or a deep watch brings it; but that of a root also tells definitions.
+    const known = value === thing.value && !thing.stale && !init.types;
     Object.assign(thing, { value, event: init.event, jobs: Infinity, replayed: null, stale: false });
     for (const [watch, settle] of [...thing.watches]) {
       if (known && settle.told) continue;

@@ -224,6 +224,8 @@ test("who watches a thing already is not told again of what another asked for", 
   wire.init(4, 3, { list: [2], set: { $: [{ "#": 6 }, { "#": 5 }] } }); // another state without an update: told to both
   assert.equal(seen.length, 4);
   assert.equal(seen[3].set, seen[0].set);
+  wire.init(4, 4, { list: [2], set: { $: [{ "#": 6 }, { "#": 5 }] } }, { types: [], enums: [], procedures: [] });
+  assert.equal(seen.length, 6); // definitions may be others
 });
 
 test("the stop of an earlier watch does not end the one that followed it", async (t) => {

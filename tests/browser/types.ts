@@ -16,7 +16,7 @@ import { Watch as RealWatch } from "../../js-demo/livethings/watches.js";
 // The declarations and the modules -------------------------------------------------------------------------------------
 
 /** What an instance has for everybody: members that begin with _ or are for other modules are not declared. */
-type Public<T> = Exclude<keyof T, `_${string}` | "attach" | "detach" | "open" | "handlers" | "arrived" | "touched" | "show">;
+type Public<T> = Exclude<keyof T, `_${string}` | "attach" | "detach" | "open" | "handlers" | "arrived" | "touched" | "known" | "show">;
 /** An error unless both types have the same members. */
 type Same<A, B> = [Public<A>] extends [keyof B] ? ([keyof B] extends [Public<A>] ? true : never) : never;
 

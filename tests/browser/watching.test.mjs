@@ -216,28 +216,86 @@ test("a tree goes on after a reconnect: with what it missed, or afresh", async (
   const [db, wire] = await ready(t);
   const tree = db.tree(SCOPE, 1);
   const values = following(tree);
-  await reach(wire, 5, { "#": 1, list: [{ "#": 2 }] }, { "#": 2, n: 2 });
+  await reach(wire, 5, { "#": 1, list: [{ "#": 2 }, { "#": 4 }] }, { "#": 2, n: 2 }, { "#": 4, n: 4 });
   wire.drop();
   const next = await again();
   const request = await next.request("watch");
-  assert.deepEqual(request.params, { scope: SCOPE, ids: [1], deep: 1, since: 5 });
+  assert.deepEqual(request.params, { scope: SCOPE, ids: [1], deep: 1, since: 5, known: [1, 2, 4] });
   next.reply(request, { change: 9, resumed: true });
   next.update(2, 8, { set: { n: 8 } });
-  next.update(1, 9, { splice: { list: [1, 0, { "#": 3 }] } });
+  next.update(1, 9, { splice: { list: [1, 1, { "#": 3 }] } });
   next.init(3, 9, { n: 3 });
+  next.notify("watch.stop", { "#": 4, event: 9 });
   assert.equal(values.length, 2); // all that was missed shows at once
   next.reply(await next.request("ping"), "pong");
   assert.deepEqual(values[2].list.map(({ n }) => n), [8, 3]);
   next.drop();
   const last = await again();
   const asked = await last.request("watch");
-  assert.equal(asked.params.since, 9);
+  assert.deepEqual([asked.params.since, asked.params.known], [9, [1, 2, 3]]);
   last.reply(asked, { change: 20, resumed: false });
   last.init(1, 20, { list: [{ "#": 3 }] });
   last.init(3, 20, { n: 30 });
+  last.notify("watch.delete", { "#": 2 });
   last.reply(await last.request("ping"), "pong");
   assert.deepEqual(values[3].list.map(({ n }) => n), [30]);
   assert.equal(values.length, 4);
+});
+
+test("what is watched by itself and in a tree is told twice after a reconnect, and applied once", async (t) => {
+  const [db, wire] = await ready(t);
+  const seen = [];
+  const tree = db.tree(SCOPE, 1);
+  following(tree);
+  await reach(wire, 5, { "#": 1, child: { "#": 2 } }, { "#": 2, list: [] });
+  await watching(db, wire, 2, { update: (jobs, event) => seen.push(event) }, 5, { list: [] });
+  wire.drop();
+  const next = await again();
+  for (let count = 0; count < 2; count += 1) {
+    const request = await next.request("watch");
+    const ping = await next.request("ping");
+    next.reply(request, { change: 7, resumed: true });
+    next.update(2, 6, { splice: { list: [0, 0, 6] } });
+    next.update(2, 7, { splice: { list: [1, 0, 7] } });
+    next.reply(ping, "pong");
+  }
+  assert.deepEqual(seen, [6, 7]);
+  assert.deepEqual(tree.getSnapshot().child.list, [6, 7]);
+});
+
+test("a tree that is left while another catches up leaves that what it knows", async (t) => {
+  const [db, wire] = await ready(t);
+  const tree = db.tree(SCOPE, 1);
+  following(tree);
+  await reach(wire, 5, { "#": 1, child: { "#": 3 } }, { "#": 3, n: 3 });
+  const stop = db.tree(SCOPE, 2).subscribe(() => {});
+  await reach(wire, 5, { "#": 2, child: { "#": 4 } }, { "#": 4, n: 4 });
+  wire.drop();
+  const next = await again();
+  const requests = [await next.request("watch"), await next.request("ping")];
+  stop();
+  await turn();
+  next.reply(requests[0], { change: 5, resumed: true });
+  next.reply(requests[1], "pong");
+  assert.deepEqual(tree.getSnapshot().child.n, 3);
+});
+
+test("a tree whose root went while there was no connection ends", async (t) => {
+  const [db, wire] = await ready(t);
+  const tree = db.tree(SCOPE, 1);
+  tree.status.subscribe(() => {});
+  following(tree);
+  await reach(wire, 5, { "#": 1 });
+  wire.drop();
+  const next = await again();
+  next.reply(await next.request("watch"), { change: 9, resumed: false });
+  next.notify("watch.delete", { "#": 1 });
+  assert.equal(tree.status.getSnapshot().error?.className, "LookupError");
+  next.reply(await next.request("ping"), "pong");
+  const other = db.watch(SCOPE, 7, {});
+  next.reply(await next.request("watch"), null);
+  next.notify("warning", { warn_code: 1, warn_msg: "there is no thing 7" }); // finds the right one
+  await assert.rejects(other, { className: "LookupError" });
 });
 
 test("a tree that grows too large ends with the reason", async (t) => {
