@@ -131,20 +131,22 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.set_write_buffer_limits(high=min(size, HIGH_WATER))
 
+    @property
+    def most_at_once(self) -> int:
+        """Bytes that can be said to the reader before it is disconnected. Of one that gets fresh state: what was said
+        before it fell behind still comes, and replies and ends are never left out."""
+        return max(2 * self.max_outgoing, self.core.config.max_outgoing) if self.refreshes else self.max_outgoing
+
     def _too_slow(self, waiting: int) -> None:
         """So many bytes wait, which is too much."""
-        limit, slow = self.max_outgoing, self.core.slow
-        if self.refreshes and slow is not None:
-            # What was said already still comes, and replies and ends are never left out.
-            limit = max(2 * limit, self.core.config.max_outgoing)
-            if waiting <= limit:
-                if not self.lags:
-                    log.info("%s: too slow for its events, %d bytes wait to be read", self.address, waiting)
-                    self.lags = True
-                    self._behind_until = self.core.loop.time() + BEHIND
-                    slow.fall_behind(self)
-                return
-        self.disconnect(f"too slow: {waiting} bytes wait to be read, the limit is {limit}", TRY_LATER)
+        limit, slow = self.most_at_once, self.core.slow
+        if not self.refreshes or slow is None or waiting > limit:
+            self.disconnect(f"too slow: {waiting} bytes wait to be read, the limit is {limit}", TRY_LATER)
+        elif not self.lags:
+            log.info("%s: too slow for its events, %d bytes wait to be read", self.address, waiting)
+            self.lags = True
+            self._behind_until = self.core.loop.time() + BEHIND
+            slow.fall_behind(self)
 
     def _refresh(self) -> None:
         """The reader has read what waited: tell it what it missed, a part at a time."""

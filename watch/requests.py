@@ -176,7 +176,7 @@ class Requests:
         return subscriber.form is form and not isinstance(form, Lag)
 
     def _missed(self, subscriber: Subscriber, where: Collection, ids: Iterable[int], since: int) -> Missed:
-        limit = min(MAX_MISSED_BYTES, getattr(subscriber, "max_outgoing", MAX_MISSED_BYTES) // 2)
+        limit = min(MAX_MISSED_BYTES, getattr(subscriber, "most_at_once", MAX_MISSED_BYTES) // 2)
         return Missed(self.engine, self.store, where, ids, since, subscriber.form, limit)
 
     def _resume_deep(
@@ -232,7 +232,7 @@ class Requests:
         frames = list(missed)
         told = set(kept)
         expected = dict.fromkeys(known)
-        room: int = getattr(subscriber, "max_outgoing", MAX_FIRST_BYTES)
+        room: int = getattr(subscriber, "most_at_once", MAX_FIRST_BYTES)
         roots = list(dict.fromkeys(reversed(ids)))
         with deep.planned(subscriber, collection, roots, depth) as planned:
             for root in roots:

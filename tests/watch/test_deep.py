@@ -339,7 +339,7 @@ def test_first_states_that_are_too_large_are_refused_and_nothing_is_watched(worl
     one, other = mirrors.Connection(world.engine.users["admin"]), world.connect()
     world.query(other, ".a = {t: range(100).map(|i| str(i))}; .b = {}; nil")
     a, b = ids_of(world, other, ".a", ".b")
-    one.max_outgoing = 200
+    one.most_at_once = 200
     world.requests.watch_with(one, "//stuff", {"ids": [b], "deep": 1}).events()
     one.out.clear()
     with pytest.raises(OperationError, match="more bytes"):

@@ -112,7 +112,7 @@ class Connection:
     """A client that mirrors what it watches."""
 
     mirror: type[Mirror] = Mirror
-    max_outgoing = 1 << 20
+    most_at_once = 1 << 20
 
     def __init__(self, user: User) -> None:
         self.user = user
