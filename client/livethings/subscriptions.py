@@ -165,11 +165,15 @@ class Queued(Subscription[T]):
     def _put(self, item: T) -> None:
         if self._ended:
             return
-        if len(self._queue) >= self._limit:
+        if len(self._queue) >= self._limit and len(self._queue) >= self._most():
             self._overflow()
             return
         self._queue.append(item)
         self._wake()
+
+    def _most(self) -> int:
+        """How many items may wait."""
+        return self._limit
 
     def _overflow(self) -> None:
         self.fail(EventsLost(f"{self._limit} events waited when another came; take them faster, or raise `limit`"))

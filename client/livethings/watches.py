@@ -32,7 +32,7 @@ class Watch(Queued[Change]):
     first states, which are marked (`Init.restart`).
 
     It ends when none of the things is left. Raises LookupFailed for an id that can't be watched, and EventsLost when
-    `limit` events wait; with `lossy`, it goes on from fresh first states then.
+    `limit` events wait, and more than two for each thing; with `lossy`, it goes on from fresh first states then.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Watch(Queued[Change]):
             if type(thing_id) is not int:
                 raise TypeError(f"things are watched by their ids, ints: watch(scope, 3, 4), not {thing_id!r}")
         self._ids = dict.fromkeys(ids)
+        self._peak = len(self._ids)  # how many things there were at most
         self._lossy = lossy
         self._lenient = lenient  # may be empty; says of what is not there that it is gone
         self._since = since
@@ -194,6 +195,7 @@ class Watch(Queued[Change]):
         """A first state has come."""
         if thing_id not in self._ids or self._ended:
             return
+        self._peak = max(self._peak, len(self._ids))
         restart = thing_id in self._seen
         self._seen[thing_id] = (data["event"], ALL)
         self._replayed.pop(thing_id, None)
@@ -270,6 +272,10 @@ class Watch(Queued[Change]):
             for thing_id in ids:
                 connection.routes.claims[thing_id] -= 1  # which asking again adds
             self._ask(connection, ids)
+
+    def _most(self) -> int:
+        # At least a first state and an end of each thing, which can come all at once.
+        return max(self._limit, 2 * self._peak)
 
     def _overflow(self) -> None:
         if not self._lossy:

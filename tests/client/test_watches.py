@@ -131,6 +131,16 @@ async def test_a_full_queue_ends_the_watch_and_nothing_else(db: Database) -> Non
     assert len(await take(other, 6)) == 6
 
 
+async def test_first_states_of_more_things_than_may_wait(db: Database) -> None:
+    board = await db.query("//stuff", ".many = {cards: range(50).map(|n| {n:})}; .many.id()")
+    ids = await db.query("//stuff", ".many.cards.map(|card| card.id())")
+    async with db.watch("//stuff", *ids, limit=10) as watch, db.watch("//stuff", board, deep=1, limit=10) as deep:
+        await db.query("//stuff", "1")
+        await db.query("//stuff", ".many.cards.clear(); nil")
+        assert [type(event) for event in await take(watch, 100)] == [Init] * 50 + [Delete] * 50
+        assert [type(event) for event in await take(deep, 102)] == [Init] * 51 + [Update] + [Delete] * 50
+
+
 async def test_a_lossy_watch_goes_on_from_the_present_state(db: Database) -> None:
     thing = await db.query("//stuff", ".lossy = {n: 0}; .lossy.id()")
     async with db.watch("//stuff", thing, limit=3, lossy=True) as watch:
