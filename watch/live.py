@@ -37,6 +37,9 @@ MAX_SENT = 64 << 10
 
 MAX_INTERVAL = 86400.0
 
+MAX_READ = 1_000_000
+"""What the live queries of one connection may have read all together: each thing is kept as long as its query is."""
+
 _pack: Callable[[Any], bytes] = log_packer(wire).pack
 
 
@@ -187,12 +190,19 @@ class Live:
             self._evaluate(shared)
             shared.personal = query.personal
             self._enter(shared)
+        if self._read_by(subscriber) + len(shared.keys) > MAX_READ:
+            if not shared.users:
+                self._forget(shared)
+            raise _read_too_much()
         shared.add(subscriber, user)
         self._of.setdefault(subscriber, {})[shared.id] = shared
         reply = {"subscription": shared.id, "change": self.engine.last_change}
         if since is not None and self._known_since(shared, since):
             return reply | {"resumed": True}
         return reply | {"value": shared.value}
+
+    def _read_by(self, subscriber: Subscriber) -> int:
+        return sum(len(shared.keys) for shared in self._of.get(subscriber, {}).values())
 
     def _fitting(self, key: Any, user: Any, mine: Container[int]) -> _Shared | None:
         """What a subscriber who has the subscriptions `mine` can share."""
@@ -321,6 +331,7 @@ class Live:
 
     def _run(self, shared: _Shared) -> None:
         """Run a query again, and say its result if that is another one."""
+        read = len(shared.keys)
         known = old, packed, _, _ = shared.value, shared.packed, shared.since, shared.evaluated
         try:
             self._evaluate(shared)
@@ -329,6 +340,13 @@ class Live:
             self._end(shared, error)
             return
         self._part(shared, known)
+        if len(shared.keys) > max(read, MAX_READ // max(self.per_connection, 1)):
+            for subscriber in list(shared.channel.members):
+                if self._read_by(subscriber) > MAX_READ:
+                    self._end_for([subscriber], shared, _read_too_much())
+            if not shared.users:
+                self._forget(shared)
+                return
         if shared.packed == packed:
             return
         operations = difference(old, shared.value, _pack)
@@ -386,14 +404,23 @@ class Live:
 
     def _end(self, shared: _Shared, error: EngineError, user: Any = None) -> None:
         """End all subscriptions to a query, or those of a user, and say why."""
-        data = {"subscription": shared.id, "error_code": error.code, "error_msg": error.message}
         if user is None or len(shared.users) == 1:
+            data = {"subscription": shared.id, "error_code": error.code, "error_msg": error.message}
             shared.channel.say(self.say, LIVE_END, data)
             for subscriber in shared.channel.members:
                 del self._of[subscriber][shared.id]
             self._forget(shared)
             return
-        for subscriber in [member for member, its in shared.channel.members.items() if its is user]:
+        self._end_for([member for member, its in shared.channel.members.items() if its is user], shared, error)
+
+    def _end_for(self, subscribers: Iterable[Subscriber], shared: _Shared, error: EngineError) -> None:
+        """End the subscriptions of some, and say why."""
+        data = {"subscription": shared.id, "error_code": error.code, "error_msg": error.message}
+        for subscriber in subscribers:
             self.say(subscriber, subscriber.form.event(LIVE_END, data))
             del self._of[subscriber][shared.id]
             shared.discard(subscriber)
+
+
+def _read_too_much() -> OperationError:
+    return OperationError(f"the live queries of a connection can read at most {MAX_READ:,} things all together")

@@ -34,7 +34,8 @@ VALUES = ["1", "'text'", "nil", "2.5", "fresh()", "{ f = fresh(); f.x = fresh();
 LIVE = [
     ".a", "return .a, 3", "return root(), 2", "try(.a.l.map(|t| t.seq))", "try(.b.s.map(|t| t.n))", "try(.b.x.n)",
     "sum(.a)", ".c.n", ".emitted", "try(.a.l[0].seq)", ".b.s.len()", "try(.b.s.filter(|t| t.n > 1))", ".b.s",
-    "run('sum', .b)", "try(.c.x.x)", "[.a.n, .b.n, .c.n]", ".a.l.sort(|x, y| y.n - x.n).map(|t| t.n)",
+    "return .c, 2", ".b.l.len()", "run('sum', .b)", "try(.c.x.x)", "[.a.n, .b.n, .c.n]",
+    ".a.l.sort(|x, y| y.n - x.n).map(|t| t.n)",
 ]  # fmt: skip
 
 paths = st.sampled_from(PATHS)
@@ -45,7 +46,18 @@ lines = st.one_of(
     st.builds("t.l.splice({}, {}, {})".format, st.integers(0, 2), st.integers(0, 2), st.sampled_from(VALUES)),
     st.builds("t.s.add({})".format, st.one_of(paths, st.just("fresh()"))),
     st.builds("t.s.remove({})".format, st.one_of(paths, st.just("t.s.one()"))),
-    st.sampled_from(["t.del('x')", "t.l.pop()", "t.s.clear()", "t.l = []", "t.x = nil", "t.emit('said', 1)"]),
+    st.sampled_from(
+        [
+            "t.del('x')",
+            "t.x = fresh()",
+            "t.l = [fresh()]",
+            "t.l.pop()",
+            "t.s.clear()",
+            "t.l = []",
+            "t.x = nil",
+            "t.emit('said', 1)",
+        ]
+    ),
     st.just("t.big = big()"),
 )
 statements = st.builds("{{ t = {}; t.seq += 1; try({{ {}; }}); }}".format, paths, lines)
@@ -97,7 +109,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(
         kinds=st.lists(wires, min_size=CLIENTS, max_size=CLIENTS),
-        followed=st.lists(st.tuples(whos, st.sampled_from([*[0] * 8, 0, 1, 2, 3, *LIVE])), max_size=6),
+        followed=st.lists(st.tuples(whos, st.sampled_from([*[0, 0, 1, 2, 3] * 3, *LIVE])), min_size=2, max_size=10),
     )
     def begin(self, kinds: list[str], followed: list[tuple[int, Any]]) -> None:
         """Start, each client following a few things: to a depth, or as live queries."""
@@ -220,7 +232,7 @@ class Machine(RuleBasedStateMachine):
         if client := self.connected(who):
             client.ask_presence(("room", "room") if room else ("thing", self.pick([which])[0]))
 
-    @rule(may=st.booleans())
+    @rule(may=st.sampled_from([True, True, False]))
     def rights(self, may: bool) -> None:
         client = self.connected(0)
         if client is not None:

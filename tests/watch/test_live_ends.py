@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
-from tests.watch.living import World
+from tests.watch.living import Client, World
+from watch import live
 
 START = """
 set_type('P', {n: 'int', twice: |this| this.n * 2}); .p = P{n: 1}; .n = 0; .list = [];
@@ -109,6 +110,26 @@ def test_a_connection_can_have_so_many(world: World) -> None:
     assert world.live.evaluations == before + 1000  # the same one, a thousand times over
     world.live.drop(world.client)
     assert not world.live.active and not world.live._readers
+
+
+def test_what_a_connection_reads_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_READ", 100)
+    world.change(".list = range(40).map(|i| {n: i})")
+    other = Client(world.client.user)
+    first, second = world.subscribe(".list.map(|x| x.n)"), world.subscribe(".list.len()")
+    world.subscribe(".list.map(|x| x.n)", other)
+    third = world.subscribe(".list.map(|x| x.n + 1)")
+    with pytest.raises(EngineError, match="at most 100 things"):
+        world.subscribe(".list.map(|x| x.n + 2)")
+    assert world.live.shared == 3
+    world.change(".list.extend(range(20).map(|i| {n: i}))")
+    world.run()
+    other.read()
+    (ended,) = world.client.ended
+    assert ended in (first, third)
+    assert "100 things" in world.client.ended[ended]
+    assert not other.ended and len(other.values[first]) == 60
+    assert world.client.values[second] == 60
 
 
 def test_the_shortest_way_is_told(world: World) -> None:
