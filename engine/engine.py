@@ -321,10 +321,10 @@ class Engine:
             if user is None:
                 raise AuthError("log in first")
             where = self.scope(scope)
-            if where.kind == "N":
-                raise BadDataError("@node has no procedures")
             if type(procedure) is not str:
                 raise TypeFailed(f"the name of a procedure is a str, not {sent(procedure)}")
+            if where.kind == "N":
+                raise BadDataError("@node has no procedures")
             found = where.procedures.get(procedure)
             if found is None:
                 raise LookupFailed(f"there is no procedure {procedure[:80]}")

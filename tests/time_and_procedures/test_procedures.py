@@ -62,7 +62,7 @@ def test_arguments_of_a_request(query: Query, ask: Ask, arguments: Any, expected
     ("scope", "name", "arguments", "error"),
     [
         ("@n", "pair", [], BadDataError),
-        ("@n", 5, [], BadDataError),
+        ("@n", 5, [], TypeFailed),
         ("nowhere", "pair", [], ValueFailed),
         ("//nowhere", "pair", [], LookupFailed),
         ("@t", "pair", [], LookupFailed),
