@@ -181,6 +181,7 @@ class Link:
 
     def _up(self, connection: Connection) -> None:
         connection.routes.rest = self._tell
+        connection.routes.may_leave_out = self.settings.slow == "refresh"
         self.connection = connection
         for subscription in list(self._subscriptions):
             subscription.attach(connection)

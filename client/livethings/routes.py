@@ -100,6 +100,9 @@ class Routes:
         """The deep watch that the connection is there for: it gets the events of all things in its reach."""
         self.change = 0
         """All events of changes up to this one have come."""
+        self.may_leave_out = False
+        """The server leaves events out when we are too slow, and tells fresh state instead."""
+        self._left_out = False  # since then, what comes of one thing says nothing of what came of the others
         self.rooms: Registered[Room] = Registered()
         self.presence: Registered[Presence] = Registered()
         self.live: dict[int, Live] = {}
@@ -110,7 +113,7 @@ class Routes:
         """Give an event to those whom it is for."""
         if kind == UPDATE:
             change = data["event"]
-            if change > self.change + 1:
+            if change > self.change + 1 and not self._left_out:
                 self.change = change - 1  # another update of this change may follow
             watches = self.watches.get(data["#"]) or self.sole
             if watches:
@@ -120,14 +123,16 @@ class Routes:
                 return
         elif kind == INIT:
             thing_id = data["thing"]["#"]
-            if data["event"] > self.change:
-                self.change = data["event"]
             for position, (watch, expected) in enumerate(self.expected):
                 if expected == thing_id:
                     del self.expected[position]
+                    self._up_to(data["event"])
                     watch.on_init(thing_id, data)
                     return
             watches = self.watches.get(thing_id) or self.sole
+            if self.may_leave_out and any(watch.knows(thing_id) for watch in watches):
+                self._left_out = True
+            self._up_to(data["event"])
             if watches:
                 for watch in list(watches):
                     watch.on_init(thing_id, data)
@@ -190,6 +195,10 @@ class Routes:
             self.rest(NodeStatus(data if isinstance(data, str) else data["status"]))
             return
         self.rest(Unrouted(kind, data))
+
+    def _up_to(self, change: int) -> None:
+        if change > self.change and not self._left_out:
+            self.change = change
 
     def enter(self, watch: Watch, thing_id: int) -> None:
         """From now on the thing's events are for this watch too."""

@@ -75,6 +75,10 @@ class Watch(Queued[Change]):
         """Is the thing watched now?"""
         return thing_id in self._ids
 
+    def knows(self, thing_id: int) -> bool:
+        """Has its first state come?"""
+        return thing_id in self._seen
+
     @property
     def change(self) -> int:
         """All that happened up to this change has been given out: to go on from there later, watch with `since`."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from livethings import Database, Delete, Emitted, EventsLost, Init, LookupFailed, Notice, Stop, Unrouted, Update
+from livethings.routes import INIT, UPDATE
 
 from tests.client.conftest import Open
 from tests.client.relay import Relay
@@ -169,6 +170,23 @@ async def test_a_watch_ends_when_the_right_is_lost(server: Server, db: Database,
         assert await take(watch, 1) == [Stop(thing)]
         with pytest.raises(StopAsyncIteration):
             await within(anext(watch))
+
+
+async def test_fresh_state_of_one_thing_says_nothing_of_another(server: Server, opened: Open) -> None:
+    for slow, moves in (("refresh", False), ("disconnect", True)):
+        db = await opened(server, slow=slow)
+        a, b = await db.query("//stuff", ".fresh = {n: 0}; .stale = {n: 0}; [.fresh.id(), .stale.id()]")
+        async with db.watch("//stuff", a, b) as watch:
+            change = (await take(watch, 2))[0].change
+            assert watch.change == change and db._link.connection is not None
+            # As if the server had left events out, and began to tell what is different: what happened to the other
+            # thing before that change may be still to come. Taken up now, the watch has to begin before that.
+            later = {"event": change + 100, "thing": {"#": a, "n": 1}, "collection": "stuff"}
+            db._link.connection.routes.deliver(INIT, later)
+            update = {"#": a, "event": change + 200, "jobs": [{"set": {"n": 2}}]}
+            db._link.connection.routes.deliver(UPDATE, update)
+            assert [event.change - change for event in await take(watch, 2)] == [100, 200]
+            assert watch.change == (change + 199 if moves else change)
 
 
 async def test_who_is_too_slow_may_ask_for_fresh_state(server: Server, db: Database, opened: Open) -> None:
