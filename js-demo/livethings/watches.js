@@ -5,48 +5,19 @@
  */
 
 import { LivethingsError, notConnected } from "./errors.js";
-import { applyJobs, mirrored } from "./jobs.js";
 import { guarded } from "./listeners.js";
+import { Watched, depth } from "./watched.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
 /** @typedef {import("./tree.js").Tree} Tree */
+/** @typedef {import("./watched.js").Interest} Interest */
 /** @typedef {import("../livethings.js").Job} Job */
 /** @typedef {import("../livethings.js").Thing} Thing */
 /** @typedef {import("../livethings.js").WatchInit} WatchInit */
 /** @typedef {import("../livethings.js").WatchHandlers} WatchHandlers */
-/**
- * @typedef {object} Settle how the promise that `watch()` gave is settled
- * @property {(watch: Watch) => void} resolve
- * @property {(error: LivethingsError) => void} reject
- * @property {boolean} told it has had an init
- */
 
 /** Milliseconds after which a change counts as told whole, though nothing has come behind it. */
 const SETTLES_IN = 5;
-
-/**
- * @typedef {object} Watched a thing that the server tells this connection about; with neither `own` nor `root` it is only
- *     in reach of a deep watch
- * @property {string} scope
- * @property {number} id
- * @property {Map<Watch, Settle>} watches of callers
- * @property {Set<Tree>} trees deep watches that begin here
- * @property {Interest | null} own it is watched by itself
- * @property {Interest | null} root it is watched with what it contains
- * @property {boolean} stale what is known of it is from an earlier connection
- * @property {Thing | null} value
- * @property {number} event the change id that `value` is true at
- * @property {number} jobs how many of that change's jobs are in `value`; Infinity: all
- * @property {number | null} replayed how many of that change's jobs were told again after a reconnect; null: none will be
- */
-
-/**
- * @typedef {object} Interest what the server knows as one watch
- * @property {Watched} thing
- * @property {"wanted" | "asked" | "live"} phase to be asked for; asked, its init is to come; up to date
- * @property {boolean} behind what was missed while there was no connection is still coming
- * @property {boolean} resumable it was up to date when the connection was lost
- */
 
 /** One caller's watch of one thing; `Livethings.watch` makes them. */
 export class Watch {
@@ -195,8 +166,7 @@ export class Watches {
     else if (method === "watch.delete") {
       this.#expected = this.#expected.filter(({ thing }) => thing.id !== params["#"]);
       this.#gone(this.#things.get(params["#"]));
-    }
-    else if (method === "watch.stop") this.#onStop(params);
+    } else if (method === "watch.stop") this.#onStop(params);
     else if (method === "warning" && params.warn_code === 1) this.#gone(this.#expected.shift()?.thing, params.warn_msg);
     else if (method === "warning" && params.warn_code === 4) {
       this.#endTrees(this.#things.get(params.thing), new LivethingsError("OperationError", params.warn_msg, -63));
@@ -209,14 +179,8 @@ export class Watches {
    * @returns {Watched}
    */
   #watched(scope, id) {
-    let thing = this.#things.get(id);
-    if (!thing) {
-      thing = {
-        scope, id, watches: new Map(), trees: new Set(), own: null, root: null, stale: false,
-        value: null, event: 0, jobs: 0, replayed: null,
-      };
-      this.#things.set(id, thing);
-    }
+    const thing = this.#things.get(id) ?? new Watched(scope, id);
+    this.#things.set(id, thing);
     return thing;
   }
 
@@ -271,7 +235,8 @@ export class Watches {
       if (reply?.resumed) {
         for (const interest of interests) {
           interest.phase = "live";
-          Object.assign(interest.thing, { stale: false, replayed: 0 });
+          interest.thing.stale = false;
+          interest.thing.resume();
         }
         if (deep !== undefined) this.#resumeReached();
       } else {
@@ -307,7 +272,7 @@ export class Watches {
   /** What is in reach of deep watches goes on where it was. */
   #resumeReached() {
     for (const thing of this.#things.values()) {
-      thing.replayed = 0; // also of what is watched by itself, and told twice therefore
+      thing.resume(); // also what is watched by itself, and is told twice for that
       if (!thing.own && !thing.root) thing.stale = false;
     }
   }
@@ -336,30 +301,25 @@ export class Watches {
     // An init that an earlier, dropped watch had asked for is shown too, but the own one is still to come.
     if (answered?.thing === thing && answered.phase === "asked") answered.phase = "live";
     this.#came(init.event);
-    const value = mirrored(init.thing, thing.value);
     // Somebody else has asked for it, or a deep watch brings it; but that of a root also tells definitions.
-    const known = value === thing.value && !thing.stale && !init.types;
-    Object.assign(thing, { value, event: init.event, jobs: Infinity, replayed: null, stale: false });
+    const known = !thing.begin(init) && !init.types;
     for (const [watch, settle] of [...thing.watches]) {
       if (known && settle.told) continue;
       settle.told = true;
-      guarded(watch.handlers.init, init, value);
+      guarded(watch.handlers.init, init, thing.value);
       settle.resolve(watch);
     }
-    this.#touched(id);
+    if (!known) this.#touched(id);
   }
 
   /** @param {{"#": number, event: number, jobs: Job[]}} update */
   #onUpdate({ "#": id, event, jobs: told }) {
     this.#came(event - 1); // the change itself may still come in part
     const thing = this.#things.get(id);
-    if (!thing?.value || event < thing.event) return;
-    const jobs = unknown(thing, event, told);
+    const before = thing?.value;
+    if (!thing || !before) return;
+    const jobs = thing.apply(event, told);
     if (!jobs.length) return;
-    thing.jobs = jobs.length + (event === thing.event ? thing.jobs : 0);
-    thing.event = event;
-    const before = thing.value;
-    thing.value = applyJobs(before, jobs);
     for (const watch of [...thing.watches.keys()]) guarded(watch.handlers.update, jobs, event, thing.value);
     if (thing.value !== before) this.#touched(id);
   }
@@ -474,28 +434,6 @@ export class Watches {
     this.#unwanted.set(thing.scope, [...(this.#unwanted.get(thing.scope) ?? []), thing.id]);
     this.#planFlush();
   }
-}
-
-/** @param {Interest} interest @returns {number | undefined} how deep it is to be watched; undefined: by itself */
-function depth(interest) {
-  const { root, trees } = interest.thing;
-  return interest === root ? Math.max(0, ...[...trees].map((tree) => tree.deep)) : undefined;
-}
-
-/**
- * @param {Watched} thing
- * @param {number} event
- * @param {Job[]} jobs
- * @returns {Job[]} those that were not told before a reconnect
- */
-function unknown(thing, event, jobs) {
-  if (thing.replayed === null || event > thing.event) {
-    thing.replayed = null;
-    return jobs;
-  }
-  const before = thing.replayed;
-  thing.replayed += jobs.length;
-  return jobs.slice(Math.max(0, Math.min(thing.jobs, thing.replayed) - before));
 }
 
 /** @param {any} id */
