@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, cast
 
 from engine.engine import Engine
@@ -62,6 +63,21 @@ class Loop:
         self._count += 1
         heapq.heappush(self._later, (self.now + delay, self._count, handle))
         return handle
+
+    def run_in_executor(self, _: Any, work: Callable[[], Any]) -> Future[Any]:
+        """What is to be done in a thread is done in a turn of its own."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self.call_soon(self.call_soon, run)
+        return future
 
     def turn(self) -> bool:
         """Run what is to run next; False when that was nothing."""
@@ -171,6 +187,8 @@ class House:
 
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
+        self.recent = 1000
+        """So many changes are kept in memory; earlier ones are read from the store."""
         self.loop = Loop()
         self.transports: list[Transport] = []
         self.running = False
@@ -180,6 +198,7 @@ class House:
         """Start, with what is on disk."""
         loop = self.loop = Loop()
         engine = self.engine = Engine(clock=lambda: 1000.0 + loop.now, seed=1)
+        engine.recent.max_changes = self.recent
         engine.open(self.store)
         self.committer = _Committer()
         outbox = self.outbox = Outbox(loop.call_soon, engine.last_change)

@@ -116,6 +116,11 @@ class Orders(Machine):
         if client in self.lines:
             client.receive(self.lines[client].arrive(size))
 
+    @rule(recent=st.sampled_from([0, 3, 1000]))
+    def remembers(self, recent: int) -> None:
+        """How many changes the server has at hand."""
+        self.house.recent = self.house.engine.recent.max_changes = recent
+
     @rule(count=st.integers(1, 3))
     def turns(self, count: int) -> None:
         for _ in range(count):
