@@ -155,7 +155,7 @@ def check(start: str, programs: list[str], recent: Recent) -> None:
         assert again.keys() <= ids
 
 
-slow = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 bounds = st.builds(Recent, max_changes=st.sampled_from([0, 1, 3, 100]))
 
 
