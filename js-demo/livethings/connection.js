@@ -97,6 +97,11 @@ export class Connection {
   };
   #back = () => this.retryNow();
 
+  /** Does the server leave events out when this client is too slow, and tell fresh state later? */
+  get leavesOut() {
+    return this.#options.slow === "refresh";
+  }
+
   get ready() {
     return this.#state === "ready";
   }

@@ -54,6 +54,8 @@ export class Watches {
   #flushPlanned = false;
   /** The last change of which everything has come. */
   #complete = 0;
+  /** This client was too slow: from now on, what comes of one thing says nothing of what has come of the others. */
+  #leftOut = false;
   /** How many requests are under way that bring what was missed, or what is in reach. */
   #reaching = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} runs while a change is being told */
@@ -141,6 +143,7 @@ export class Watches {
     this.#expected = [];
     this.#unwanted.clear();
     this.#reaching = 0;
+    this.#leftOut = false;
   }
 
   /** @param {LivethingsError} error */
@@ -300,6 +303,7 @@ export class Watches {
     }
     // An init that an earlier, dropped watch had asked for is shown too, but the own one is still to come.
     if (answered?.thing === thing && answered.phase === "asked") answered.phase = "live";
+    if (this.#connection.leavesOut && !answered && !this.#reaching && thing.value && !thing.stale) this.#leftOut = true;
     this.#came(init.event);
     // Somebody else has asked for it, or a deep watch brings it; but that of a root also tells definitions.
     const known = !thing.begin(init) && !init.types;
@@ -390,7 +394,7 @@ export class Watches {
 
   /** @param {number} change that has come whole, as have all before it */
   #came(change) {
-    this.#complete = Math.max(this.#complete, change);
+    if (!this.#leftOut) this.#complete = Math.max(this.#complete, change);
   }
 
   /** @param {number} id of a thing that is another now, wherever trees show it */

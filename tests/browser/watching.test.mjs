@@ -376,6 +376,11 @@ test("a slow client can ask for fresh state, and is told what it missed", async 
   wire.init(4, 7, { n: 7 });
   wire.update(4, 6, { set: { n: 6 } });
   assert.deepEqual([missed, seen], [1, [1, 7]]);
+  wire.drop(); // other things may have been told of only up to 1
+  const next = await again();
+  await next.request("options");
+  await next.request("join");
+  assert.equal((await next.request("watch")).params.since, 1);
 });
 
 test("all events of a room in order, until it is gone", async (t) => {
