@@ -150,7 +150,7 @@ def _nothing_asked(session: Session, requests: Iterator[Any]) -> None:
 class EventStream(Session):
     """One stream: what the hub says to it goes out, what comes in is thrown away."""
 
-    __slots__ = ("position",)
+    __slots__ = ("live", "position")
     kind = "events"
 
     def __init__(self, core: Core, user: Any) -> None:
@@ -158,6 +158,8 @@ class EventStream(Session):
         self.user = user
         self.position: Position | None = None
         """Of a stream with rooms."""
+        self.live = False
+        """Whether it tells the result of a live query, which follows a change only later."""
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Take over a connection whose request has been read."""
@@ -205,7 +207,7 @@ class EventStream(Session):
         if not self.closed:
             self.out.append(Frame(b": still there\n"))
             self.core.outbox.touch(self)
-            due = self.core.live is not None and self.core.live.due
+            due = self.live and self.core.live is not None and self.core.live.due
             if not due and not self.blocked & MISSED:
                 self.mark()
 
@@ -376,6 +378,7 @@ class _Asked:
         if self.live is not None:
             if stream.core.live is None:
                 raise BadDataError("this server has no live queries")
+            stream.live = True
             since = {} if self.since is None else {"since": self.since}
             return [_First(stream, stream.core.live.subscribe(stream, self.scope, self.live | since))]
         if self.rooms:
