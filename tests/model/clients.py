@@ -186,8 +186,8 @@ class Client:
         self, ids: list[int], deep: int | None = None, since: int | None = None, known: list[int] | None = None
     ) -> None:
         """Watch things with options."""
-        asked = {"deep": deep, "since": since, "known": known}
-        options: dict[str, Any] = {"ids": ids} | {name: value for name, value in asked.items() if value is not None}
+        given = {"deep": deep, "since": since, "known": known}
+        options = {"ids": ids} | {name: value for name, value in given.items() if value is not None}
 
         def then(reply: dict[str, Any]) -> None:
             if deep is None:
@@ -195,14 +195,14 @@ class Client:
             else:
                 self.deep.update(dict.fromkeys(ids, deep))
             if since is not None and reply["resumed"]:
-                self._take_up(ids, deep)
+                self._take_up(ids if known is None else known)
 
         self.ask(Asked(native.WATCH_WITH, [SCOPE, options], "watch", {"scope": SCOPE, **options}), then)
 
-    def _take_up(self, ids: list[int], deep: int | None) -> None:
-        """Its things are known, and what was missed of them follows."""
-        for thing_id in ids if deep is None else list(self.known):
-            if thing_id in self.known and thing_id not in self.mirrors:
+    def _take_up(self, ids: list[int]) -> None:
+        """These things are known, and what was missed of them follows."""
+        for thing_id in ids:
+            if thing_id not in self.mirrors:
                 mirror = self.mirrors[thing_id] = self.known[thing_id]
                 mirror.again = mirror.jobs if mirror.change >= self.replayed else 0
 
@@ -319,11 +319,12 @@ class Client:
         known_ids = sorted(plain & mirrors.keys())
         if known_ids:
             self.watch_with(known_ids, None, since) if resume else self.watch(known_ids)
+        deep = {thing_id: depth for thing_id, depth in deep.items() if thing_id in mirrors}
         for thing_id, depth in deep.items():
-            if thing_id in mirrors:
-                # Where there is but one deep watch, and nothing else, all things are those in its reach.
-                alone = resume and len(deep) == 1 and not plain
-                self.watch_with([thing_id], depth, since if resume else None, sorted(mirrors) if alone else None)
+            if resume and len(deep) == 1:
+                self.watch_with([thing_id], depth, since, sorted(mirrors.keys() - plain))
+            else:
+                self.watch_with([thing_id], depth)
         for held in lives.values():
             self.subscribe(held.asked, held if resume else None)
         if joined:
