@@ -195,6 +195,7 @@ class Client:
             else:
                 self.deep.update(dict.fromkeys(ids, deep))
             if since is not None and reply["resumed"]:
+                self.last = 0  # what was missed of these things may be older than what was of others
                 self._take_up(ids if known is None else known)
 
         self.ask(Asked(native.WATCH_WITH, [SCOPE, options], "watch", {"scope": SCOPE, **options}), then)
