@@ -23,7 +23,7 @@ def state(engine: Engine) -> dict[Any, Any]:
     found |= {(kind, key): data for kind, key, data in checkpoint.definitions}
     found["engine"] = (
         engine.next_id, engine.next_definition_id, engine.last_change, engine.recent.last, list(engine.gone),
-        engine.gone_rooms, engine.dropped, list(engine.users), sorted(engine.tokens), list(engine.collections),
+        engine.gone_rooms, sorted(engine.dropped), list(engine.users), sorted(engine.tokens), list(engine.collections),
         engine.futures.count,
     )  # fmt: skip
     for scope in (engine.server, *engine.collections.values()):

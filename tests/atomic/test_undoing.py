@@ -138,7 +138,7 @@ def test_what_failed_was_never_there(steps: list[tuple[str, str, int | None, boo
     failed."""
     engine, other = fresh(), fresh()
     admin, also_admin = Admin(engine), Admin(other)
-    disk = Disk(engine)
+    disk, _ = Disk(engine), Disk(other)
     for number, (scope, text, stop, again) in enumerate(steps):
         before, objects = state(engine), alive()
         engine.random.seed(number)
