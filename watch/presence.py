@@ -109,7 +109,10 @@ class Presence:
         """Tell the caller no more of it. Nothing happens when it was not told anyway."""
         _, _, found = self._find(caller, scope, asked)
         if found is not None:
-            self._stop(caller.subscriber, found)
+            subscriber = caller.subscriber
+            self._stop(subscriber, found)
+            if isinstance(subscriber.form, Lag):
+                subscriber.form.forget_presence(found)
 
     def _find(self, caller: Caller, scope: str, asked: Any) -> tuple[Collection, str, int | None]:
         """The collection, whether a room or a thing is asked about, and its id; None when it is not there."""

@@ -165,6 +165,20 @@ def test_to_ask_again_while_behind_begins_anew() -> None:
     assert [name for name, _ in world.told(world.one)] == ["presence.leave"]
 
 
+def test_presence_that_ended_while_behind_leaves_nothing_to_tell() -> None:
+    world = SlowWorld()
+    two = world.connect()
+    world.requests.join(two, "//stuff", ["room"]).events()
+    world.hub.presence.ask(world.one, "//stuff", {"room": "room"})
+    world.slow.fall_behind(world.one)
+    world.requests.leave(two, "//stuff", ["room"]).events()
+    world.hub.presence.end(world.one, "//stuff", {"room": "room"})
+    world.requests.join(two, "//stuff", ["room"]).events()
+    assert len(world.hub.presence.ask(world.one, "//stuff", {"room": "room"})["present"]) == 1
+    world.catch_up(world.one)
+    assert world.told(world.one) == []
+
+
 @pytest.mark.parametrize("more", [{}, {"deep": 1}])
 def test_watches_taken_up_while_behind_begin_anew(more: dict[str, Any]) -> None:
     world = SlowWorld()
