@@ -19,7 +19,7 @@ from tests.model.clients import Client
 from tests.model.house import House, Transport
 from tests.model.machine import SETUP, Machine, sizes, whos
 
-EXAMPLES = int(os.environ.get("LIVETHINGS_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("LIVETHINGS_EXAMPLES", "200"))
 """How many runs; of up to so many steps."""
 
 STEPS = int(os.environ.get("LIVETHINGS_STEPS", "40"))

@@ -12,7 +12,7 @@ from engine.errors import EngineError
 from tests.watch.living import World, copied
 from tests.watch.reading import START, changes, queries
 
-EXAMPLES = int(os.environ.get("LIVETHINGS_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("LIVETHINGS_EXAMPLES", "100"))
 """How many programs are tried."""
 
 
