@@ -252,14 +252,7 @@ def _serve_other(session: Session, package_id: int, kind: int, data: bytes | byt
             outbox.say(session, frame_of(package_id, DATA, pack(reply.value)) if has_data else frame_of(package_id, OK))
             core.follow_up(reply)
         elif kind == WATCH_WITH:
-            if session.user is None:
-                raise log_in_first()
-            items = items_of(data)
-            if items and isinstance(items[-1], EngineError):
-                raise items[-1]
-            if not items or len(items) != 2 or type(items[0]) is not str:
-                raise BadDataError("watch with options takes a scope and a map")
-            _serve_watch(session, package_id, items[0], items[1])
+            _serve_watch(session, package_id, *_scope_and_map(session, data))
         elif kind == JOIN_WITH:
             reply = core.requests.join_with(session, *_scope_and_map(session, data))
             outbox.say(session, frame_of(package_id, DATA, pack(reply.value)))

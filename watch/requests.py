@@ -82,12 +82,7 @@ class Requests:
             self.hub.node.add(subscriber, None)
             return Answer()
         self._check_ids(ids)
-
-        def events() -> None:
-            for thing_id in reversed(ids):
-                self.watch_thing(subscriber, where, thing_id)
-
-        return Answer(None, events)
+        return self._begin(subscriber, where, ids)
 
     def watch_with(self, caller: Caller, scope: str, options: Any) -> Answer | Resumption:
         """Watch things of a collection with options, a map: the `ids`; optional `deep`, how many steps from a thing
@@ -125,7 +120,9 @@ class Requests:
             return Answer(value, self._watch_deep(subscriber, where, ids, deep))
         return self._begin(subscriber, where, ids, value)
 
-    def _begin(self, subscriber: Subscriber, where: Collection, ids: Sequence[int], value: dict[str, Any]) -> Answer:
+    def _begin(self, subscriber: Subscriber, where: Collection, ids: Sequence[int], value: Any = None) -> Answer:
+        """Watch things from their first states on."""
+
         def events() -> None:
             for thing_id in reversed(ids):
                 self.watch_thing(subscriber, where, thing_id)

@@ -128,11 +128,13 @@ class Missed:
         if self._position >= recent.first - 1:
             if not self.next_id:  # where the change itself is no more kept, take what was there after it as known
                 self.next_id = recent.next_id_at(self._position)
-            found = [
-                (change_id, packed)
-                for change_id, scope, _, _, packed, keys in recent.after(self._position)
-                if scope == self._collection.id and not self._keys.isdisjoint(keys)
-            ]
+            found: list[tuple[int, bytes]] = []
+            if recent.changed_since(self._keys, self._position) is not False:  # most who come back missed nothing
+                found = [
+                    (change_id, packed)
+                    for change_id, scope, _, _, packed, keys in recent.after(self._position)
+                    if scope == self._collection.id and not self._keys.isdisjoint(keys)
+                ]
             if len(found) > AT_ONCE or sum(len(packed) for _, packed in found) > AT_ONCE_BYTES:
                 return partial(self._safely, partial(self._take, found, recent.last))
             self._take(found, recent.last)

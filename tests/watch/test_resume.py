@@ -223,6 +223,23 @@ def test_exactly_the_missed_events_come(world: World, old: Callable[[World], Wor
     assert world.resume([2, 3], two - 1)[1] == told[2:]
 
 
+def test_who_missed_nothing_is_answered_without_a_look_at_what_others_did(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    since = world.query(".a = {n: 1}; .b = {n: 1}; nil")
+    a, b = (world.stuff.root.get(name).id for name in "ab")
+    world.query(".b.n = 2; nil")
+
+    def look(change: int) -> Any:
+        raise AssertionError("all changes are looked at")
+
+    monkeypatch.setattr(world.engine.recent, "after", look)
+    assert world.resume([a], since) == (True, [])
+    monkeypatch.undo()
+    told = {"#": b, "event": since + 1, "jobs": [{"set": {"n": 2}}]}
+    assert world.resume([a, b], since) == (True, [("update", told)])
+
+
 def test_it_goes_on_from_there(world: World, old: Callable[[World], World]) -> None:
     since = world.query(".a.n = 2")
     one = world.query(".a.n = 3")
