@@ -13,8 +13,8 @@ from engine.change import Internal, Job, Mutation
 __all__ = [
     "LIVE_END", "LIVE_UPDATE",
     "NODE_STATUS", "PRESENCE_END", "PRESENCE_JOIN", "PRESENCE_LEAVE",
-    "ROOM_DELETE", "ROOM_EMIT", "ROOM_JOIN", "ROOM_LEAVE", "WARNING", "WATCH_DELETE", "WATCH_INIT",
-    "WATCH_STOP", "WATCH_UPDATE", "left_out", "not_watchable", "outgrown", "runs", "update",
+    "ROOM_DELETE", "ROOM_EMIT", "ROOM_JOIN", "ROOM_LEAVE", "WARNING", "WARN_NOT_WATCHABLE", "WATCH_DELETE",
+    "WATCH_INIT", "WATCH_STOP", "WATCH_UPDATE", "left_out", "not_watchable", "outgrown", "runs", "update",
 ]  # fmt: skip
 
 NODE_STATUS: Final = 0

@@ -24,6 +24,7 @@ from watch.events import (
     PRESENCE_JOIN,
     PRESENCE_LEAVE,
     ROOM_EMIT,
+    WARN_NOT_WATCHABLE,
     WARNING,
     WATCH_DELETE,
     WATCH_INIT,
@@ -50,8 +51,9 @@ class Lag:
 
     def __init__(self, form: Form) -> None:
         self.form = form
-        self.things: dict[int, None] = {}
-        """Those to be told as they are."""
+        self.things: dict[Any, Any] = {}
+        """The ids of those to be told as they are. Among them, each under a key of its own, the bodies of warnings that
+        an id can't be watched: only by their place among first states is it known which request they answer."""
         self.live: dict[int, None] = {}
         """Live queries whose result is to be told."""
         self.presence: dict[tuple[int, int], tuple[bool, int, Any]] = {}
@@ -70,6 +72,8 @@ class Lag:
                 self.emitted[data["#"]] = None
         elif kind == WATCH_INIT:
             self.things[data["thing"]["#"]] = None
+        elif kind == WARNING and data["warn_code"] == WARN_NOT_WATCHABLE:
+            self.things[object()] = data
         elif kind == LIVE_UPDATE:
             self.live[data["subscription"]] = None
         elif kind == ROOM_EMIT:
@@ -162,7 +166,10 @@ class SlowReaders:
             lag.rooms.clear()
         while lag.things:
             thing_id = next(iter(lag.things))
-            del lag.things[thing_id]
+            warning = lag.things.pop(thing_id)
+            if warning is not None:
+                yield WARNING, warning
+                continue
             state = self._state(reader, thing_id)
             if state is not None:
                 yield WATCH_INIT, state

@@ -140,8 +140,12 @@ class Routes:
         elif kind in (DELETE, STOP):
             event = (Delete if kind == DELETE else Stop)(data["#"], data.get("event"))
             watches = self.watches.pop(event.id, {})
+            self.claims[event.id] -= len(watches)
+            if not self.claims[event.id]:
+                del self.claims[event.id]
+            if self.expected:  # a first state that was left out, since we were too slow, comes no more
+                self.expected = deque(each for each in self.expected if each[1] != event.id)
             for watch in watches:
-                self.claims[event.id] -= 1
                 watch.on_end(event)
             for watch in list(self.sole):
                 watch.on_end(event)

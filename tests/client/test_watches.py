@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from livethings import Database, Delete, Emitted, EventsLost, Init, LookupFailed, Notice, Stop, Unrouted, Update
-from livethings.routes import INIT, UPDATE
+from livethings.routes import DELETE, INIT, NOT_WATCHABLE, STOP, UPDATE, WARNING, Routes
+from livethings.watches import Watch
 
 from tests.client.conftest import Open
 from tests.client.relay import Relay
@@ -223,3 +225,21 @@ async def test_who_is_too_slow_may_ask_for_fresh_state(server: Server, db: Datab
                 seen += await take(live, 1)
             await db.query("//stuff", ".hall.emit('after')")
             assert await take(room, 10) == [*(Emitted("at", [n]) for n in range(51, 60)), Emitted("after", [])]
+
+
+@pytest.mark.parametrize("end", [DELETE, STOP])
+def test_a_first_state_that_was_left_out_is_not_waited_for_once_the_thing_has_ended(end: int) -> None:
+    routes = Routes()
+    ended, missing = create_autospec(Watch, instance=True), create_autospec(Watch, instance=True)
+    for watch, thing_id in ((ended, 3), (missing, 9)):
+        routes.claims[thing_id] += 1
+        routes.expected.append((watch, thing_id))
+        routes.enter(watch, thing_id)
+    routes.deliver(end, {"#": 3})
+    routes.deliver(WARNING, {"warn_code": NOT_WATCHABLE, "warn_msg": "there is no thing 9"})
+    ended.on_end.assert_called_once()
+    ended.on_missing.assert_not_called()
+    missing.on_missing.assert_called_once_with(9, "there is no thing 9")
+    assert not routes.expected
+    assert not routes.watches
+    assert list(routes.claims) == []

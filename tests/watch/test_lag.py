@@ -69,6 +69,21 @@ def test_a_thing_is_told_as_it_is_and_then_goes_on() -> None:
     assert world.one.form is world.form
 
 
+def test_that_an_id_cant_be_watched_comes_after_the_first_states_asked_for_before() -> None:
+    world = SlowWorld()
+    world.slow.fall_behind(world.one)
+    world.watch(world.one, world.a)
+    world.watch(world.one, 999)
+    world.watch(world.one, world.b)
+    world.query(world.other, ".a.n = 2; nil")
+    assert world.told(world.one) == []
+    world.catch_up(world.one)
+    told = world.told(world.one)
+    assert [name for name, _ in told] == ["init", "warning", "init"]
+    assert [data["thing"]["#"] for name, data in told if name == "init"] == [world.a, world.b]
+    assert "999" in told[1][1]["warn_msg"]
+
+
 def test_others_notice_nothing() -> None:
     world = SlowWorld()
     two = world.connect()
