@@ -331,11 +331,14 @@ export class Watches {
   /** @param {{"#": number, event?: number}} stop */
   #onStop({ "#": id, event = 0 }) {
     this.#came(event - 1);
+    // An init that is still owed then was left out, since we were too slow.
+    const owed = this.#expected.find((interest) => interest.thing.id === id);
+    if (owed) this.#expected = this.#expected.filter((interest) => interest.thing.id !== id);
     const thing = this.#things.get(id);
     if (!thing) return;
     const phases = [thing.own?.phase, thing.root?.phase].filter(Boolean);
     if (!phases.length) this.#forget(thing); // it has left the reach of deep watches
-    else if (phases.includes("live")) {
+    else if (phases.includes("live") || owed?.thing === thing) {
       this.#finish(thing, (watch) => watch.handlers.stop?.(null));
     } // else this is the answer to an unwatch from before
   }

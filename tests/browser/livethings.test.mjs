@@ -191,6 +191,18 @@ test("watches of one go are one request, and the warning finds the right one", a
   await assert.rejects(db.watch(SCOPE, "4", {}), { className: "TypeError" });
 });
 
+test("a watch that ends before its init was told is not waited for", async (t) => {
+  const [db, wire] = await ready(t);
+  const one = db.watch(SCOPE, 1, {});
+  wire.reply(await wire.request("watch"), null);
+  wire.notify("watch.stop", { "#": 1 }); // the init was left out, since we were too slow
+  await assert.rejects(one, { className: "ClosedError" });
+  const two = db.watch(SCOPE, 2, {});
+  wire.reply(await wire.request("watch"), null);
+  wire.notify("warning", { warn_code: 1, warn_msg: "there is no thing 2" });
+  await assert.rejects(two, { className: "LookupError" });
+});
+
 test("a refused watch fails with the server's error", async (t) => {
   const [db, wire] = await ready(t);
   const watch = db.watch("//nope", 1, {});
