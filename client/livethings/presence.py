@@ -52,7 +52,9 @@ class Presence(Queued[Joined | Left]):
 
         def entered(value: Any, error: Exception | None) -> None:
             if error is None:
-                self.id = value["room"] if "room" in value else value["thing"]
+                (word,) = self._subject
+                self.id = value[word]
+                self._subject[word] = self.id  # it is the same, whatever it is called when we come back
                 self.connection = value["connection"]
                 registered.enter(self.id, self)
                 self._are_there({entry["connection"]: entry["user"] for entry in value["present"]})
@@ -69,8 +71,7 @@ class Presence(Queued[Joined | Left]):
 
     def detach(self, connection: Connection) -> None:
         if self.id is not None:
-            (word,) = self._subject
-            body = [self.scope, {word: self.id}]
+            body = [self.scope, self._subject]
             connection.routes.presence.leave(
                 self.id, self, lambda: connection.send(Request.UNPRESENCE, body, lambda value, error: None)
             )

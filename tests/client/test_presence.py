@@ -149,18 +149,20 @@ async def test_who_came_and_went_while_the_connection_was_lost(own_server: Serve
     room = await make_room(other, "hall")
     async with Relay(own_server.tcp) as relay:
         db = await opened(relay.port)
-        async with db.presence("//stuff", room=room) as people, db.room("//stuff", room):
+        async with db.presence("//stuff", room="hall") as people, db.room("//stuff", room):
             events: list[Joined | Left] = []
             joined = other.room("//stuff", room)
             await joined.start()
             await up_to(people, events, 2)
+            before = people.present
             relay.cut()
+            await other.query("//stuff", ".hall.set_name('yard')")
             await joined.close()
             async with third.room("//stuff", room):
                 relay.mend()
                 await db.using(retry=True).query("//stuff", "1")
                 await up_to(people, events, 2)
-                assert followed(events) == people.present
+                assert followed(events) == people.present != before
                 relay.cut()
                 await other.query("//stuff", ".del('hall')")
                 relay.mend()
