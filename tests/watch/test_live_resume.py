@@ -12,7 +12,7 @@ from engine.engine import Engine
 from engine.errors import EngineError
 from engine.store.memory import MemoryStore
 from server.forms import pack
-from tests.watch.living import Client
+from tests.watch.living import Client, World
 from tests.watch.test_live import CHANGES, QUERIES, START
 from watch import Live
 
@@ -54,6 +54,17 @@ def test_a_result_that_has_not_changed_is_not_told_again(restart: bool) -> None:
     assert not again(since, ".a.l.map(|x| x.n)")
     change("grant('//stuff', 'admin', QUERY); nil", "@t")
     assert not again(kept, ".a.n")
+
+
+def test_a_result_that_depends_on_who_asks_is_told_again() -> None:
+    world = World()
+    world.change("new_user('iris'); grant('//stuff', 'iris', QUERY | RUN)", "@t")
+    iris = Client(world.engine.users["iris"])
+    for code, told in (("user_info().load().name", "iris"), ("2 + 2", None)):
+        change = world.live.subscribe(world.client, "//stuff", {"code": code})["change"]
+        # The connection was lost, and the client has logged in as somebody else since.
+        reply = world.live.subscribe(iris, "//stuff", {"code": code, "since": change})
+        assert (reply.get("value"), reply.get("resumed")) == (told, None if told else True)
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck))
