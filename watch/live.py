@@ -216,8 +216,8 @@ class Live:
         self._alike.setdefault(shared.key, []).append(shared)
 
     def _known_since(self, shared: _Shared, since: int) -> bool:
-        """Is the result the same as it was at that change? What depends on who asks may have been told to another user."""
-        if shared.personal:
+        """Is the result the same as it was at that change?"""
+        if shared.personal:  # the client may have been another user then
             return False
         if shared.since <= since <= self.engine.last_change:
             return True
