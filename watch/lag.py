@@ -43,6 +43,9 @@ __all__ = ["Lag", "SlowReaders"]
 
 log = logging.getLogger("livethings.watch")
 
+MAX_WARNINGS = 1000
+"""Ids that can't be watched of which a connection that is behind is told in their place; of further ones at once."""
+
 TOO_SLOW = "you read too slowly: events that were emitted are left out, and what changed is told as it is now"
 
 
@@ -54,6 +57,7 @@ class Lag:
         self.things: dict[Any, Any] = {}
         """The ids of those to be told as they are. Among them, each under a key of its own, the bodies of warnings that
         an id can't be watched: only by their place among first states is it known which request they answer."""
+        self._warnings = 0
         self.live: dict[int, None] = {}
         """Live queries whose result is to be told."""
         self.presence: dict[tuple[int, int], tuple[bool, int, Any]] = {}
@@ -72,7 +76,8 @@ class Lag:
                 self.emitted[data["#"]] = None
         elif kind == WATCH_INIT:
             self.things[data["thing"]["#"]] = None
-        elif kind == WARNING and data["warn_code"] == WARN_NOT_WATCHABLE:
+        elif kind == WARNING and data["warn_code"] == WARN_NOT_WATCHABLE and self._warnings < MAX_WARNINGS:
+            self._warnings += 1
             self.things[object()] = data
         elif kind == LIVE_UPDATE:
             self.live[data["subscription"]] = None

@@ -84,6 +84,16 @@ def test_that_an_id_cant_be_watched_comes_after_the_first_states_asked_for_befor
     assert "999" in told[1][1]["warn_msg"]
 
 
+def test_what_waits_of_ids_that_cant_be_watched_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watch.lag.MAX_WARNINGS", 2)
+    world = SlowWorld()
+    world.slow.fall_behind(world.one)
+    world.watch(world.one, *range(900, 905))
+    assert [name for name, _ in world.told(world.one)] == ["warning"] * 3
+    world.catch_up(world.one)
+    assert [name for name, _ in world.told(world.one)] == ["warning"] * 2
+
+
 def test_others_notice_nothing() -> None:
     world = SlowWorld()
     two = world.connect()
