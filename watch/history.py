@@ -87,6 +87,7 @@ class RoomHistory:
             kept = self.rooms[room_id] = _Kept(self.number, scope)
             for member in members:
                 kept.plain.add(member, None)
+        kept.scope = scope  # collections can be renamed
         kept.plain.discard(subscriber)
         kept.numbered.add(subscriber, None)
 

@@ -62,6 +62,18 @@ def heard(connection: Connection) -> list[tuple[Any, Any]]:
     return [(data.get("number"), data["args"][0]) for name, data in connection.taken() if name == "emit"]
 
 
+def test_what_was_missed_is_told_of_the_collection_as_it_is_called_now() -> None:
+    world = Rooms()
+    one = world.connect()
+    since = world.join(one, "hall")["number"]
+    world.emit("a")
+    world.hub.drop(one)
+    world.query(world.talker, "rename_collection('stuff', 'things')", "@t")
+    again = world.connect()
+    world.requests.join_with(again, "//things", {"rooms": ["hall"], "since": since}).events()
+    assert [data["scope"] for _, data in again.taken()] == ["@collection:things"] * 2
+
+
 def test_who_comes_back_is_told_what_it_missed_and_then_goes_on() -> None:
     world = Rooms()
     one, plain = world.connect(), world.connect()
