@@ -154,7 +154,9 @@ class Live:
             raise BadDataError("subscribe takes a map with code or procedure")
         unknown = [name for name in asked if name not in ("code", "procedure", "vars", "args", "interval", "since")]
         if unknown:
-            raise BadDataError(f"subscribe knows code, procedure, vars, args, interval and since, not {unknown[0]!r}")
+            raise BadDataError(
+                f"subscribe knows code, procedure, vars, args, interval and since, not {str(unknown[0])[:80]!r}"
+            )
         interval, since = asked.get("interval") or 0.0, asked.get("since")
         if type(interval) not in (int, float) or not 0 <= interval <= MAX_INTERVAL:
             raise BadDataError(f"interval is a number of seconds from 0 to {MAX_INTERVAL:g}")

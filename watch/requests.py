@@ -95,7 +95,7 @@ class Requests:
             raise BadDataError("watch takes a map of options, with ids")
         unknown = [name for name in options if name not in ("ids", "deep", "since", "known")]
         if unknown:
-            raise BadDataError(f"watch knows ids, deep, since and known, not {unknown[0]!r}")
+            raise BadDataError(f"watch knows ids, deep, since and known, not {str(unknown[0])[:80]!r}")
         ids, deep, since = options.get("ids"), options.get("deep"), options.get("since")
         if not isinstance(ids, list):
             raise BadDataError("ids is a list of the ids of things")
