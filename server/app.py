@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from engine.emitted import emitted
 from engine.engine import Engine
 from engine.language.compiler import GENERATED
 from engine.outcome import Outcome
@@ -245,7 +246,11 @@ class App:
             count=config.room_history,
             seconds=config.room_history_time,
             size=config.room_history_bytes,
+            keep=lambda job: core.note(job),
         )
+        titles = {room_id: where.title for where in self._engine.collections.values() for room_id in where.rooms}
+        if titles:
+            await loop.run_in_executor(None, history.take_up, emitted(store), titles, self._engine.clock())
         hub = Hub(self._engine, outbox.say, config.max_deep_things, history)
         requests = Requests(self._engine, hub, store)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)

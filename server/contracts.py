@@ -167,6 +167,10 @@ class Engine(Protocol):
         last; an outcome to be published when things were removed. For when no request is under way."""
         ...
 
+    def note_for_node(self, job: Any) -> Outcome:
+        """Log what the process around the engine did; the outcome's change is to be made durable."""
+        ...
+
     def query(
         self,
         caller: Any,

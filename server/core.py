@@ -13,13 +13,14 @@ from server import native
 from server.authenticator import Authenticator
 from server.config import Config
 from server.connection import LOGIN
-from server.contracts import Answer, Committer, Engine, Hub, Outcome, Requests, SlowReaders
+from server.contracts import Answer, Change, Committer, Engine, Hub, Outcome, Requests, SlowReaders
 from server.forms import JSON_RPC
 from server.live import LiveRounds
 from server.outbox import Outbox
 from watch import Lag
 
 if TYPE_CHECKING:
+    from engine.change import Job
     from server.connection import Connection
     from server.session import Session
 
@@ -87,20 +88,9 @@ class Core:
         """Make an outcome's change durable and say all that it came to, in order, the caller's reply included."""
         outcomes = (outcome, *outcome.more) if outcome.more else (outcome,)
         for part in outcomes:
-            change = part.change
-            if change is not None:
-                # First: if the committer refuses, nothing that knows of the change may leave.
-                self.outbox.executed(change.id)
-                try:
-                    self.committer.append(change.id, change.packed)
-                except StoreError as error:  # the server is about to be stopped for what it failed at before
-                    if not self._refusing:
-                        self._refusing = True
-                        log.critical("no change is kept any more: %s", error)
-                    return
-                if not self._giving_way:
-                    self._giving_way = True
-                    self.loop.call_soon(self._give_way)
+            if part.change is not None and not self._keep(part.change):
+                return
+        for part in outcomes:
             try:
                 self.hub.before_reply(part, subscriber)
             except Exception:  # what was done is done, and its reply is due
@@ -118,6 +108,27 @@ class Core:
                     self.live.changed(part)
         except Exception:
             log.exception("events could not be made")
+
+    def note(self, job: Job) -> None:
+        """Make something durable that changes nothing, in a change of its own."""
+        change = self.engine.note_for_node(job).change
+        assert change is not None
+        self._keep(change)
+
+    def _keep(self, change: Change) -> bool:
+        """Have a change made durable. False when that can't be: then nothing that knows of it may leave."""
+        self.outbox.executed(change.id)
+        try:
+            self.committer.append(change.id, change.packed)
+        except StoreError as error:  # the server is about to be stopped for what it failed at before
+            if not self._refusing:
+                self._refusing = True
+                log.critical("no change is kept any more: %s", error)
+            return False
+        if not self._giving_way:
+            self._giving_way = True
+            self.loop.call_soon(self._give_way)
+        return True
 
     def follow(
         self,

@@ -3,7 +3,8 @@
 Kept is a room that somebody has joined with history, for as long as somebody is in it so, and for some time after. Its
 events are numbered: the numbers grow over all rooms, and over restarts, since they begin with the clock. The promise:
 who has all events up to a number, and joins with it, is told exactly those that it missed, in order, and then goes on;
-or that some of them are kept no more. It is kept in memory: after a restart all is gone, which is told too.
+or that some of them are kept no more. Each event is a record in the log before it is told, so that it outlives the
+server; a start reads them back (`take_up`).
 
 What nobody asks the history of costs nothing. Tests: tests/watch/test_history.py.
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import merge
 from typing import Any
 
+from engine.change import Job
+from engine.emitted import DROPPED, EVENT, KEPT, Emitted
 from engine.encoding import log_packer, log_unpack, wire
 from watch.audience import Channel, Say, Subscriber
 from watch.events import ROOM_EMIT
@@ -47,6 +50,7 @@ class RoomHistory:
 
     `count` bounds the events that are kept of a room, `seconds` how long, `size` the bytes of all together. `start` is
     the number before the first, by default the clock's, in microseconds.
+    `keep` has a job logged, as a change of its own.
     """
 
     def __init__(
@@ -58,8 +62,10 @@ class RoomHistory:
         size: int = 8 << 20,
         start: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        keep: Callable[[Job], None] | None = None,
     ) -> None:
         self.say = say
+        self.keep = keep
         self.count = count
         self.seconds = seconds
         self.size = size
@@ -69,6 +75,32 @@ class RoomHistory:
         self.rooms: dict[int, _Kept] = {}
         self.kept_bytes = 0
         self._events: OrderedDict[int, tuple[int, float, bytes]] = OrderedDict()  # by number: room, when, packed
+
+    def take_up(self, records: Iterable[Emitted], titles: Mapping[int, str], now: float) -> None:
+        """Go on from the records of an earlier run, the last ones of its log, for the rooms that there still are: those
+        in `titles`, each with its scope. `now` is by the clock that the records have."""
+        clock = self.clock()
+        first: int | None = None
+        for at, name, (room_id, number, *packed) in records:
+            first = number if first is None else first
+            self.number = max(self.number, number)
+            if room_id not in titles:
+                continue
+            if name == EVENT:
+                kept = self.rooms.get(room_id)
+                if kept is None:  # since before the records begin: what was emitted up to there is not known
+                    kept = self._begin(room_id, first - 1, titles[room_id])
+                self._add(room_id, kept, number, clock - max(now - at, 0.0), packed[0])
+            else:
+                self._forget(room_id)
+                if name == KEPT:
+                    self._begin(room_id, number, titles[room_id])
+        self._trim(clock)
+
+    def _begin(self, room_id: int, floor: int, scope: str) -> _Kept:
+        kept = self.rooms[room_id] = _Kept(floor, scope)
+        kept.left_at = self.clock()
+        return kept
 
     # --- members -----------------------------------------------------------------------------------------------------
 
@@ -84,7 +116,8 @@ class RoomHistory:
         if kept is None:
             # A number of its own, so that who knows the one before does not take what was emitted unkept for nothing.
             self.number += 1
-            kept = self.rooms[room_id] = _Kept(self.number, scope)
+            kept = self._begin(room_id, self.number, scope)
+            self._log(KEPT, room_id)
             for member in members:
                 kept.plain.add(member, None)
         kept.scope = scope  # collections can be renamed
@@ -99,7 +132,10 @@ class RoomHistory:
             kept.left_at = self.clock()
 
     def forget(self, room_id: int) -> None:
-        """Keep a room no more."""
+        """The room is gone."""
+        self._forget(room_id)
+
+    def _forget(self, room_id: int) -> None:
         kept = self.rooms.pop(room_id, None)
         if kept is not None:
             for number in kept.numbers:
@@ -112,30 +148,53 @@ class RoomHistory:
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def emit(self, room_id: int, data: dict[str, Any], left_out: Subscriber | None) -> bool:
-        """Say and keep an event of a room that is kept. False, and nothing is done, when it is kept no more."""
+    def record(self, room_id: int, data: dict[str, Any]) -> int | None:
+        """Keep an event of a room that is kept, in the log too: its number, which `tell` wants. None when the room is
+        kept no more."""
         kept, now = self.rooms[room_id], self.clock()
-        if not kept.numbered.members and kept.left_at is not None and now - kept.left_at > self.seconds:
-            self.forget(room_id)
-            return False
         self.number += 1
         number = self.number
+        if not kept.numbered.members and kept.left_at is not None and now - kept.left_at > self.seconds:
+            self._forget(room_id)
+            self._log(DROPPED, room_id)
+            return None
         kept.scope = data["scope"]
         try:
             packed = _pack([data["event"], data["args"]])
         except (ValueError, OverflowError):  # nested too deep to be sent, too
-            kept.floor = number
+            self._lose(room_id, kept, number)
         else:
-            self._events[number] = room_id, now, packed
-            self.kept_bytes += len(packed) + OVERHEAD
-            kept.numbers.append(number)
-            if len(kept.numbers) > self.count:
-                self._drop_first(kept)
+            self._log(EVENT, room_id, packed)
+            self._add(room_id, kept, number, now, packed)
         self._trim(now)
+        return number
+
+    def tell(self, room_id: int, data: dict[str, Any], left_out: Subscriber | None, number: int) -> None:
+        """Say an event that was recorded to the members of its room."""
+        kept = self.rooms.get(room_id)
+        if kept is None:
+            return
         kept.numbered.say_except(self.say, left_out, ROOM_EMIT, data | {"number": number})
         if kept.plain.members:
             kept.plain.say_except(self.say, left_out, ROOM_EMIT, data)
-        return True
+
+    def _add(self, room_id: int, kept: _Kept, number: int, at: float, packed: bytes) -> None:
+        self._events[number] = room_id, at, packed
+        self.kept_bytes += len(packed) + OVERHEAD
+        kept.numbers.append(number)
+        if len(kept.numbers) > self.count:
+            self._drop_first(kept)
+
+    def _lose(self, room_id: int, kept: _Kept, number: int) -> None:
+        """An event can't be kept, and so none before it is of use."""
+        while kept.numbers:
+            self._drop_first(kept)
+        kept.floor = number
+        self._log(KEPT, room_id)
+
+    def _log(self, name: str, room_id: int, *packed: bytes) -> None:
+        if self.keep is not None and self.count:
+            self.keep({name: [room_id, self.number, *packed]})
 
     def tells_numbers(self, subscriber: Subscriber, room_id: int) -> bool:
         """Is it a member of a room with history?"""

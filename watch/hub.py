@@ -164,7 +164,16 @@ class Hub:
 
     def emit(self, room_id: int, data: dict[str, Any], left_out: Subscriber | None) -> None:
         """Say an event in a room, to all who joined it but one."""
-        if room_id in self.history.rooms and self.history.emit(room_id, data, left_out):
+        self.tell(room_id, data, left_out, self.record(room_id, data))
+
+    def record(self, room_id: int, data: dict[str, Any]) -> int | None:
+        """Keep an event of a room with history, before `tell`; its number, None if there is none."""
+        return self.history.record(room_id, data) if room_id in self.history.rooms else None
+
+    def tell(self, room_id: int, data: dict[str, Any], left_out: Subscriber | None, number: int | None) -> None:
+        """Say an event in a room, to all who joined it but one."""
+        if number is not None:
+            self.history.tell(room_id, data, left_out, number)
             return
         channel = self.rooms.get(room_id)
         if channel is not None:

@@ -414,7 +414,8 @@ class Requests:
         trees = [shown.show(incoming(argument), 127) for argument in arguments]
         data = {"scope": collection.title, "id": room.id, "event": event, "args": trees}
         room_id = room.id
-        return Answer(None, lambda: self.hub.emit(room_id, data, caller.subscriber if peers else None))
+        number = self.hub.record(room_id, data)  # before the reply, which says that it is kept
+        return Answer(None, lambda: self.hub.tell(room_id, data, caller.subscriber if peers else None, number))
 
     def _collection(self, caller: Caller, scope: str) -> Collection:
         if caller.user is None:

@@ -125,17 +125,19 @@ def test_a_page_goes_on_without_a_gap_through_crashes(open_page: Open, server: S
     steps = Steps(server)
     steps.take(6)
     until_the_same(window, server)
-    for _ in range(2):
+    for time in range(1, 3):
         server.stop(signal.SIGKILL)
         window.until(lambda: window.driver.execute_script("return db.state") == "reconnecting")
         server.start(*free_ports(1))  # where the page does not find it
-        steps.take(8)
+        steps.take(8, "room('hall').emit('said', time);", time=time)
         server.stop(signal.SIGKILL)
         server.start()
         steps.take(4)
         until_the_same(window, server)
     assert seen(window)["numbers"] == [["init", 0], *range(1, steps.number + 1)]
     window.until(lambda: [one["user"] for one in seen(window)["present"]] == ["admin"])
+    assert seen(window)["room"] == [*[1] * 8, *[2] * 8]
+    assert seen(window)["missed"] == 0
 
 
 def test_a_page_that_was_left_misses_nothing_when_it_is_back(open_page: Open, server: Server) -> None:

@@ -85,7 +85,19 @@ async def _missed(server: Server) -> int:
 
 async def _after_a_restart(server: Server, number: int) -> None:
     one = await _client(server)
-    kind, joined = await one.request(JOIN_WITH, ["//stuff", {"rooms": ["hall"], "since": number}])
+    kind, joined = await one.request(JOIN_WITH, ["//stuff", {"rooms": ["hall"], "since": number - 3}])
+    assert (kind, joined["resumed"]) == (DATA, True)
+    assert joined["number"] >= number
+    assert (await one.read())[1] == ROOM_JOIN
+    for place, word in enumerate("bcd", number - 2):
+        _, event, data = await one.read()
+        assert (event, data["number"], data["args"]) == (ROOM_EMIT, place, [word])
+    talker = await _client(server)
+    await _emit(talker, "e")
+    _, event, data = await one.read()
+    assert (event, data["args"]) == (ROOM_EMIT, ["e"])
+    assert data["number"] > joined["number"]
+    kind, joined = await one.request(JOIN_WITH, ["//stuff", {"rooms": ["hall"], "since": number - 3}])
     assert (kind, joined["resumed"]) == (DATA, False)
-    assert joined["number"] > number
-    one.writer.close()
+    for client in (talker, one):
+        client.writer.close()

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.emitted import Emitted
+from engine.encoding import log_packer, log_unpack
 from engine.engine import Engine
 from engine.errors import BadDataError, ForbiddenError
 from engine.users import JOIN, QUERY
@@ -26,6 +28,7 @@ class Rooms(World):
         self.form = TreeForm()
         self.now = 0.0
         self.bounds = bounds
+        self.logged: list[Emitted] = []
         self.talker = self.connect()
         self.restart(START)
         self.query(
@@ -33,11 +36,19 @@ class Rooms(World):
             ".hall = room(); .hall.set_name('hall'); .yard = room(); .yard.set_name('yard'); nil",
         )
 
-    def restart(self, start: int) -> None:
-        """All connections, and what was kept in memory, are gone."""
-        self.history = RoomHistory(self.say, start=start, clock=lambda: self.now, **self.bounds)
+    def restart(self, start: int, log: int = 0) -> None:
+        """All connections, and what was kept in memory, are gone; of the log so many records at its end are there."""
+        self.history = RoomHistory(self.say, start=start, clock=lambda: self.now, keep=self.log, **self.bounds)
+        stuff = self.engine.collections["stuff"]
+        records = self.logged[-log:] if log else []
+        self.history.take_up(records, dict.fromkeys(stuff.rooms, stuff.title), self.now)
         self.hub = Hub(self.engine, self.say, history=self.history)
         self.requests = Requests(self.engine, self.hub)
+
+    pack = staticmethod(log_packer().pack)
+
+    def log(self, job: Any) -> None:
+        self.logged += [(self.now, name, log_unpack(self.pack(made))) for name, made in job.items()]
 
     def join(self, connection: Connection, *rooms: Any, **since: int) -> Any:
         answer = self.requests.join_with(connection, "//stuff", {"rooms": list(rooms), **since})
@@ -168,7 +179,41 @@ def test_a_room_is_kept_for_a_while_after_the_last_has_left() -> None:
     assert not world.join(one, "hall", since=number + 1)["resumed"]
 
 
-def test_a_restart_is_told() -> None:
+def test_who_comes_back_after_a_restart_is_told_what_it_missed() -> None:
+    world = Rooms()
+    one, two = world.connect(), world.connect()
+    number = world.join(one, "hall", "yard")["number"]
+    world.emit("a")
+    world.emit("elsewhere", "yard")
+    world.emit("b", code=False)
+    world.restart(START, log=100)  # the clock was set back
+    plain = world.connect()
+    world.requests.join(plain, "//stuff", ["hall"]).events()
+    joined = world.join(two, "hall", since=number)
+    assert joined["resumed"] and joined["number"] == number + 3
+    assert heard(two) == [(number + 1, "a"), (number + 3, "b")]
+    world.emit("c")
+    assert heard(two) == [(number + 4, "c")]
+    assert heard(plain) == [(None, "c")]
+    world.restart(START, log=2)
+    assert not world.join(two, "hall", since=number + 1)["resumed"]
+    assert heard(two) == [(number + 3, "b"), (number + 4, "c")]
+    assert world.join(world.connect(), "hall", since=number + 2)["resumed"]
+    assert not world.join(world.connect(), "yard", since=number + 2)["resumed"]
+
+
+def test_what_was_kept_no_more_is_not_after_a_restart_either() -> None:
+    world = Rooms(seconds=60.0)
+    one = world.connect()
+    number = world.join(one, "hall")["number"]
+    world.hub.drop(one)
+    world.now = 61.0
+    world.emit("nobody keeps this")
+    world.restart(START, log=100)
+    assert not world.join(world.connect(), "hall", since=number)["resumed"]
+
+
+def test_a_restart_without_records_is_told() -> None:
     world = Rooms()
     number = world.join(world.connect(), "hall")["number"]
     world.restart(number + 1000)
@@ -282,7 +327,7 @@ steps = st.one_of(
     st.tuples(st.just("visit"), st.integers(0, 2)),
     st.tuples(st.just("drop"), st.integers(0, 2)),
     st.tuples(st.just("wait"), st.integers(1, 80)),
-    st.tuples(st.just("restart"), st.just(0)),
+    st.tuples(st.just("restart"), st.integers(0, 9) | st.just(1000)),
 )
 
 
@@ -310,7 +355,7 @@ def test_who_is_told_that_it_resumed_has_missed_nothing(program: list[tuple[str,
         elif kind == "restart":
             for visitor in visitors:
                 visitor.connection = None
-            world.restart(world.history.number + 10)
+            world.restart(world.history.number + 10, argument)
         else:
             visitor = visitors[argument]
             if kind == "drop" and visitor.connection is not None:

@@ -1,0 +1,51 @@
+"""What was emitted in rooms with history, as the log has it.
+
+Nothing in the engine comes of it, but who comes back after a restart is told what it missed (`watch.history`).
+
+The jobs are of the scope `@node`: `room_kept` and `room_dropped`, each `[room, number]`, say from which number on the
+events of a room are there, and after which they are no more; `room_event` is `[room, number, packed]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from engine.encoding import log_unpack
+from engine.replay import replays
+
+if TYPE_CHECKING:
+    from engine.store.interface import Store
+
+__all__ = ["DROPPED", "EVENT", "KEPT", "Emitted", "emitted"]
+
+KEPT: Final = "room_kept"
+DROPPED: Final = "room_dropped"
+EVENT: Final = "room_event"
+
+READ_AT_START: Final = 100_000
+"""Changes at the end of the log that are looked through: a tenth of a second or two."""
+
+Emitted: TypeAlias = "tuple[float, str, list[Any]]"
+"""When, which of the jobs, and what of it."""
+
+_PREFIX = b"room_"
+
+
+@replays(KEPT)
+@replays(DROPPED)
+@replays(EVENT)
+def _nothing(replay: Any, thing: Any, made: Any) -> None:
+    """Things and definitions are as before."""
+
+
+def emitted(store: Store, most: int = READ_AT_START) -> Iterator[Emitted]:
+    """The jobs in the last changes of a store's log, in order."""
+    after = max(store.first_kept - 1, store.last_change - most)
+    for _, packed in store.read_changes(after):
+        if _PREFIX in packed:
+            change = log_unpack(packed)
+            for _, job in change[4]:
+                for name in (KEPT, DROPPED, EVENT):
+                    if name in job:
+                        yield change[2], name, job[name]
