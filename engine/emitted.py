@@ -24,7 +24,8 @@ DROPPED: Final = "room_dropped"
 EVENT: Final = "room_event"
 
 READ_AT_START: Final = 100_000
-"""Changes at the end of the log that are looked through: a tenth of a second or two."""
+READ_BYTES: Final = 64 << 20
+"""How many changes at the end of the log are looked through, and about how many bytes: a fraction of a second."""
 
 Emitted: TypeAlias = "tuple[float, str, list[Any]]"
 """When, which of the jobs, and what of it."""
@@ -41,6 +42,9 @@ def _nothing(replay: Any, thing: Any, made: Any) -> None:
 
 def emitted(store: Store, most: int = READ_AT_START) -> Iterator[Emitted]:
     """The jobs in the last changes of a store's log, in order."""
+    kept = store.last_change + 1 - store.first_kept
+    if kept > 0 and store.log_bytes > 0:
+        most = min(most, READ_BYTES * kept // store.log_bytes)
     after = max(store.first_kept - 1, store.last_change - most)
     for _, packed in store.read_changes(after):
         if _PREFIX in packed:
