@@ -104,10 +104,14 @@ class Core:
         try:
             for part in outcomes:
                 self.hub.after_reply(part)
-                if self.live is not None:
-                    self.live.changed(part)
         except Exception:
             log.exception("events could not be made")
+        if self.live is not None:
+            try:
+                for part in outcomes:
+                    self.live.changed(part)
+            except Exception:
+                log.exception("it could not be found which live queries are due")
 
     def note(self, job: Job) -> None:
         """Make something durable that changes nothing, in a change of its own."""

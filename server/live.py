@@ -17,6 +17,9 @@ log = logging.getLogger("livethings.server")
 SHARE = 0.01
 """Seconds that live queries may take of a turn."""
 
+AGAIN = 1.0
+"""Seconds after which those that are left are run when something went wrong."""
+
 
 class LiveRounds:
     """Has `live` run what is due."""
@@ -68,7 +71,7 @@ class LiveRounds:
             delay = self.live.run(SHARE, self._outbox.durable_change)
         except Exception:
             log.exception("live queries could not be run")
-            return
+            delay = AGAIN  # for the others: the one that failed is due no more
         if delay is not None:
             self._plan(delay)
         if self.live.due and not self._outbox.open and not self._waiting:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import msgpack
+import pytest
 from websockets.asyncio.client import connect
 
+from server.live import LiveRounds
 from server.native import AUTH, DATA, ERROR, HEADER, LIVE_END, LIVE_UPDATE, OK, QUERY, SUBSCRIBE, UNSUBSCRIBE, package
+from server.outbox import Outbox
 from tests.crash.load import connected
-from tests.server.fakes import bytes_of
+from tests.server.fakes import FakeOutcome, build, bytes_of
 from tests.serving import Server
+from watch import Live
 
 
 def test_live_queries_in_both_encodings(tmp_path: Path) -> None:
@@ -133,3 +137,54 @@ async def test_limits_and_a_restored_backup(tmp_path: Path) -> None:
 
 
 SLOW = "sum = 0; for (i in range(often)) { for (j in range(often)) { sum += j; }; }; sum"
+
+
+async def test_queries_that_are_due_run_though_another_one_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("server.live.AGAIN", 0.0)
+    done = asyncio.Event()
+
+    class Queries:
+        """Two that are due, the first of which fails in a way that was not thought of."""
+
+        due: ClassVar = {"bad": None, "good": None}
+
+        def changed(self, outcome: Any) -> None:
+            pass
+
+        def run(self, seconds: float, durable: int) -> None:
+            query = next(iter(self.due))
+            del self.due[query]
+            if query == "bad":
+                raise ZeroDivisionError
+            done.set()
+
+    loop = asyncio.get_running_loop()
+    LiveRounds(cast(Live, Queries()), Outbox(loop.call_soon), loop).changed(None)
+    await asyncio.wait_for(done.wait(), 10)
+    assert "live queries could not be run" in caplog.text
+
+
+async def test_queries_become_due_though_the_end_of_a_watch_could_not_be_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = await build()
+    try:
+        changed: list[Any] = []
+
+        class Rounds:
+            def changed(self, outcome: Any) -> None:
+                changed.append(outcome)
+
+        def after_reply(outcome: Any) -> None:
+            raise ZeroDivisionError
+
+        house.core.live = cast(LiveRounds, Rounds())
+        monkeypatch.setattr(house.hub, "after_reply", after_reply)
+        outcome = FakeOutcome()
+        house.core.publish(outcome, None, None)
+        assert changed == [outcome]
+        assert "events could not be made" in caplog.text
+    finally:
+        await house.close()
