@@ -3,7 +3,8 @@
 Nothing in the engine comes of it, but who comes back after a restart is told what it missed (`watch.history`).
 
 The jobs are of the scope `@node`: `room_kept` and `room_dropped`, each `[room, number]`, say from which number on the
-events of a room are there, and after which they are no more; `room_event` is `[room, number, packed]`.
+events of a room are there, and after which they are no more; `room_event` is `[room, number, packed]`. `room_start` is
+`[0, number, rooms]`: a server has started without having seen all before it, and goes on with these rooms only.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from engine.replay import replays
 if TYPE_CHECKING:
     from engine.store.interface import Store
 
-__all__ = ["DROPPED", "EVENT", "KEPT", "Emitted", "emitted"]
+__all__ = ["DROPPED", "EVENT", "KEPT", "START", "Emitted", "emitted"]
 
 KEPT: Final = "room_kept"
 DROPPED: Final = "room_dropped"
 EVENT: Final = "room_event"
+START: Final = "room_start"
 
 READ_AT_START: Final = 100_000
 READ_BYTES: Final = 64 << 20
@@ -36,20 +38,25 @@ _PREFIX = b"room_"
 @replays(KEPT)
 @replays(DROPPED)
 @replays(EVENT)
+@replays(START)
 def _nothing(replay: Any, thing: Any, made: Any) -> None:
     """Things and definitions are as before."""
 
 
-def emitted(store: Store, most: int = READ_AT_START) -> Iterator[Emitted]:
-    """The jobs in the last changes of a store's log, in order."""
+def emitted(store: Store, most: int = READ_AT_START) -> tuple[Iterator[Emitted], bool]:
+    """The jobs in the last changes of a store's log, in order; and whether these are all that there ever were."""
     kept = store.last_change + 1 - store.first_kept
     if kept > 0 and store.log_bytes > 0:
         most = min(most, READ_BYTES * kept // store.log_bytes)
     after = max(store.first_kept - 1, store.last_change - most)
+    return _jobs(store, after), after == 0
+
+
+def _jobs(store: Store, after: int) -> Iterator[Emitted]:
     for _, packed in store.read_changes(after):
         if _PREFIX in packed:
             change = log_unpack(packed)
             for _, job in change[4]:
-                for name in (KEPT, DROPPED, EVENT):
+                for name in (KEPT, DROPPED, EVENT, START):
                     if name in job:
                         yield change[2], name, job[name]

@@ -34,6 +34,7 @@ from server.watchdog import Watchdog
 from watch import Hub, Live, Requests, RoomHistory, SlowReaders
 
 if TYPE_CHECKING:
+    from engine.change import Job
     from engine.modules import ModuleHost
     from engine.users import User
 
@@ -249,8 +250,10 @@ class App:
             keep=lambda job: core.note(job),
         )
         titles = {room_id: where.title for where in self._engine.collections.values() for room_id in where.rooms}
+        taken_up: Job | None = None
         if titles:
-            await loop.run_in_executor(None, history.take_up, emitted(store), titles, self._engine.clock())
+            now = self._engine.clock()
+            taken_up = await loop.run_in_executor(None, history.take_up, *emitted(store), titles, now)
         hub = Hub(self._engine, outbox.say, config.max_deep_things, history)
         requests = Requests(self._engine, hub, store)
         core = Core(self._engine, self._committer, hub, requests, outbox, self._config, loop)
@@ -263,6 +266,8 @@ class App:
         )
         core.live = LiveRounds(live, outbox, loop)
         core.slow = SlowReaders(hub, live)
+        if taken_up is not None:
+            core.note(taken_up)
         self._core = core
         self._restorer = Restorer(self._engine, self._config.data_dir, loop, self._replace_state, self._committer.flush)
         return core

@@ -18,7 +18,7 @@ from heapq import merge
 from typing import Any
 
 from engine.change import Job
-from engine.emitted import DROPPED, EVENT, KEPT, Emitted
+from engine.emitted import DROPPED, EVENT, KEPT, START, Emitted
 from engine.encoding import log_packer, log_unpack, wire
 from watch.audience import Channel, Say, Subscriber
 from watch.events import ROOM_EMIT
@@ -76,14 +76,20 @@ class RoomHistory:
         self.kept_bytes = 0
         self._events: OrderedDict[int, tuple[int, float, bytes]] = OrderedDict()  # by number: room, when, packed
 
-    def take_up(self, records: Iterable[Emitted], titles: Mapping[int, str], now: float) -> None:
-        """Go on from the records of an earlier run, the last ones of its log, for the rooms that there still are: those
-        in `titles`, each with its scope. `now` is by the clock that the records have."""
+    def take_up(self, records: Iterable[Emitted], whole: bool, titles: Mapping[int, str], now: float) -> Job | None:
+        """Go on from the records of earlier runs, the last ones of the log, for the rooms that there still are: those
+        in `titles`, each with its scope. `whole`: there were none before. `now` is by the clock that they have.
+
+        What comes of it is to be logged: else a later start could see more of the records, and miss what is lost now.
+        """
         clock = self.clock()
         first: int | None = None
         for at, name, (room_id, number, *packed) in records:
             first = number if first is None else first
             self.number = max(self.number, number)
+            if name == START:
+                for other in [other for other in self.rooms if other not in packed[0]]:
+                    self._forget(other)
             if room_id not in titles:
                 continue
             if name == EVENT:
@@ -96,6 +102,13 @@ class RoomHistory:
                 if name == KEPT:
                     self._begin(room_id, number, titles[room_id])
         self._trim(clock)
+        if not self.count:
+            whole = whole and first is None
+            self.rooms.clear()
+        if whole:
+            return None
+        self.number += 1
+        return {START: [0, self.number, list(self.rooms)]}
 
     def _begin(self, room_id: int, floor: int, scope: str) -> _Kept:
         kept = self.rooms[room_id] = _Kept(floor, scope)

@@ -41,7 +41,10 @@ class Rooms(World):
         self.history = RoomHistory(self.say, start=start, clock=lambda: self.now, keep=self.log, **self.bounds)
         stuff = self.engine.collections["stuff"]
         records = self.logged[-log:] if log else []
-        self.history.take_up(records, dict.fromkeys(stuff.rooms, stuff.title), self.now)
+        titles = dict.fromkeys(stuff.rooms, stuff.title)
+        made = self.history.take_up(records, len(records) == len(self.logged), titles, self.now)
+        if made is not None:
+            self.log(made)
         self.hub = Hub(self.engine, self.say, history=self.history)
         self.requests = Requests(self.engine, self.hub)
 
