@@ -158,6 +158,10 @@ class Link:
         if self.connection is not None and not self.connection.ended.done():
             subscription.attach(self.connection)
 
+    def has(self, subscription: Subscription[Any]) -> bool:
+        """Has it begun, and not ended?"""
+        return subscription in self._subscriptions
+
     def remove(self, subscription: Subscription[Any]) -> None:
         """It is not wanted any more."""
         if subscription not in self._subscriptions:

@@ -92,7 +92,7 @@ class Watch(Queued[Change]):
         new = [thing_id for thing_id in dict.fromkeys(ids) if thing_id not in self._ids]
         self._ids.update(dict.fromkeys(new))
         connection = self._link.connection
-        if new and self._started is not None and connection is not None and not connection.ended.done():
+        if new and self._link.has(self) and connection is not None and not connection.ended.done():
             self._ask(connection, new)
 
     def discard(self, ids: Iterable[int]) -> None:
@@ -101,7 +101,7 @@ class Watch(Queued[Change]):
         for thing_id in gone:
             self._forget(thing_id)
         connection = self._link.connection
-        if connection is not None and not connection.ended.done():
+        if gone and self._link.has(self) and connection is not None and not connection.ended.done():
             self._unwatch(connection, gone)
 
     # --- the link ----------------------------------------------------------------------------------------------------

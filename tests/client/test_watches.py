@@ -243,3 +243,19 @@ def test_a_first_state_that_was_left_out_is_not_waited_for_once_the_thing_has_en
     assert not routes.expected
     assert not routes.watches
     assert list(routes.claims) == []
+
+
+async def test_a_watch_that_is_not_there_takes_nothing_from_others(db: Database) -> None:
+    song = await db.query("//stuff", ".song = {likes: 0}; .song.id()")
+    async with db.watch("//stuff", song) as watch:
+        assert isinstance((await take(watch, 1))[0], Init)
+        db.watch("//stuff", song).discard([song])  # it has not begun
+        over = db.watch("//stuff", song)
+        await over.start()
+        await over.close()
+        over.discard([song])
+        over.add([song])
+        await db.query("//stuff", ".song.likes += 1")
+        assert isinstance((await take(watch, 1))[0], Update)
+        assert db._link.connection is not None
+        assert dict(db._link.connection.routes.claims) == {song: 1}
