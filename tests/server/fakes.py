@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
@@ -252,13 +254,23 @@ class FakeHub:
 # --- the house -------------------------------------------------------------------------------------------------------
 
 
+_PORTS = range(15_000, 32_000)
+"""Below those that systems give to connections: a server that is started again finds its own still free."""
+
+_ports = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_ports)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        found.append(port)
+    return found
 
 
 @dataclass
