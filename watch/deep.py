@@ -57,6 +57,7 @@ class DeepWatches:
         self._touched: dict[int, None] = {}  # things looked into that may contain others now
         self._added: dict[int, tuple[dict[int, None], set[str]]] = {}  # what some contain more, and where
         self._gone: dict[int, None] = {}  # things in reach that are no more
+        self._cause = 0  # the change that all this came by
 
     # --- subscriptions -----------------------------------------------------------------------------------------------
 
@@ -160,6 +161,8 @@ class DeepWatches:
         """Note what an outcome may have moved. Not called while there is no deep watch."""
         nodes = self.graph.nodes
         change = outcome.change
+        # The engine's last one may be later: a record of what was emitted in a room.
+        self._cause = self.hub.engine.last_change if change is None else change.id
         if change is not None:
             redefined = False
             for thing_id, job in change.mutations:
@@ -233,7 +236,7 @@ class DeepWatches:
                 self._tell(reach, came)
         for reach, lost in left:
             for member in list(reach.members):
-                self.stop(member, lost, self.hub.engine.last_change)
+                self.stop(member, lost, self._cause)
             if reach.root in gone:
                 for member in list(reach.members):
                     self._leave(member, reach)

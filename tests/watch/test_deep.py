@@ -92,6 +92,20 @@ def test_what_leaves_is_stopped_when_it_is_still_there_and_deleted_when_not(worl
     assert shown(one.taken()) == ["reply"]
 
 
+def test_a_stop_names_the_change_that_caused_it_whatever_was_emitted_by_it(world: World) -> None:
+    one = world.connect()
+    world.query(one, ".a = {}; .b = {held: .a}; .hall = room(); .hall.set_name('hall'); nil")
+    world.hub.history.keep = lambda job: world.engine.note_for_node(job) and None
+    world.requests.join_with(one, "//stuff", {"rooms": ["hall"]}).events()
+    (a,) = ids_of(world, one, ".a")
+    deep(world, one, 1)
+    one.taken()
+    world.query(one, ".del('a'); .hall.emit('said', 'bye'); nil")
+    (emitted, _), (_, update), (stop, data), *_ = one.taken()
+    assert (emitted, stop, data) == ("emit", "stop", {"#": a, "event": update["event"]})
+    assert update["event"] < world.engine.last_change
+
+
 def test_a_move_within_reach_is_no_coming_and_going(world: World) -> None:
     one = world.connect()
     world.query(one, ".todo = [{n: 1}]; .done = []; nil")
