@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -12,6 +13,13 @@ from engine.engine import Engine
 from engine.login import hash_password
 from engine.outcome import Outcome
 from engine.users import User
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten() -> None:
+    """Engines look through all objects that Python's collector knows for instances of a type, and have it switched off:
+    what the modules before have left is put out of their sight."""
+    gc.freeze()
 
 
 class Admin:
