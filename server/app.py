@@ -317,11 +317,7 @@ class App:
         self._core.outbox.executed(checkpoint.change_id)
         self._committer.replace(checkpoint)
         self._checkpoint_change, self._checkpoint_at = checkpoint.change_id, time.monotonic()
-        self._core.hub.before_reply(outcome, None)
-        self._core.hub.settle()
-        self._core.hub.after_reply(outcome)
-        if self._core.live is not None:
-            self._core.live.changed(outcome)
+        self._core.tell((outcome,))
         for module in self._engine.modules.values():
             self.modules.added(module)
 

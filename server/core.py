@@ -90,6 +90,10 @@ class Core:
         for part in outcomes:
             if part.change is not None and not self._keep(part.change):
                 return
+        self.tell(outcomes, subscriber, frame)
+
+    def tell(self, outcomes: Sequence[Outcome], subscriber: Session | None = None, frame: bytes | None = None) -> None:
+        """Say all that outcomes came to whose changes are being made durable, in order, with the caller's reply."""
         for part in outcomes:
             try:
                 self.hub.before_reply(part, subscriber)
