@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from engine.encoding import log_unpack
 from engine.replay import replays
+from engine.store.interface import tail
 
 if TYPE_CHECKING:
     from engine.store.interface import Store
@@ -43,12 +44,9 @@ def _nothing(replay: Any, thing: Any, made: Any) -> None:
     """Things and definitions are as before."""
 
 
-def emitted(store: Store, most: int = READ_AT_START) -> tuple[Iterator[Emitted], bool]:
+def emitted(store: Store) -> tuple[Iterator[Emitted], bool]:
     """The jobs in the last changes of a store's log, in order; and whether these are all that there ever were."""
-    kept = store.last_change + 1 - store.first_kept
-    if kept > 0 and store.log_bytes > 0:
-        most = min(most, READ_BYTES * kept // store.log_bytes)
-    after = max(store.first_kept - 1, store.last_change - most)
+    after = tail(store, store.last_change, READ_AT_START, READ_BYTES)
     return _jobs(store, after), after == 0
 
 

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from engine.encoding import log_unpack
+from engine.store.interface import tail
 
 if TYPE_CHECKING:
     from engine.change import Change
@@ -119,11 +120,7 @@ class Recent:
 
     def preload(self, store: Store, until: int, next_id: int) -> None:
         """Take the tail of a store's log up to the change `until`, after which the id counter is `next_id`."""
-        kept = store.last_change + 1 - store.first_kept
-        most = READ_AT_START
-        if kept > 0 and store.log_bytes > 0:
-            most = min(most, self.max_bytes * kept // store.log_bytes)
-        after = max(store.first_kept - 1, until - most)
+        after = tail(store, until, READ_AT_START, self.max_bytes)
         self.reset(until, next_id)
         if after >= until:
             return

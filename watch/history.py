@@ -89,7 +89,7 @@ class RoomHistory:
             self.number = max(self.number, number)
             if name == START:
                 for other in [other for other in self.rooms if other not in packed[0]]:
-                    self._forget(other)
+                    self.forget(other)
             if room_id not in titles:
                 continue
             if name == EVENT:
@@ -98,7 +98,7 @@ class RoomHistory:
                     kept = self._begin(room_id, first - 1, titles[room_id])
                 self._add(room_id, kept, number, clock - max(now - at, 0.0), packed[0])
             else:
-                self._forget(room_id)
+                self.forget(room_id)
                 if name == KEPT:
                     self._begin(room_id, number, titles[room_id])
         self._trim(clock)
@@ -145,10 +145,7 @@ class RoomHistory:
             kept.left_at = self.clock()
 
     def forget(self, room_id: int) -> None:
-        """The room is gone."""
-        self._forget(room_id)
-
-    def _forget(self, room_id: int) -> None:
+        """Keep a room no more, as when it is gone."""
         kept = self.rooms.pop(room_id, None)
         if kept is not None:
             for number in kept.numbers:
@@ -168,7 +165,7 @@ class RoomHistory:
         self.number += 1
         number = self.number
         if not kept.numbered.members and kept.left_at is not None and now - kept.left_at > self.seconds:
-            self._forget(room_id)
+            self.forget(room_id)
             self._log(DROPPED, room_id)
             return None
         kept.scope = data["scope"]

@@ -27,6 +27,7 @@ __all__ = [
     "Store",
     "StoreError",
     "ThingRow",
+    "tail",
 ]
 
 ThingRow = tuple[int, int, bytes]
@@ -172,3 +173,12 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of the store. Closing twice is allowed."""
+
+
+def tail(store: Store, until: int, changes: int, size: int) -> int:
+    """After which change the tail of a log begins that ends with the change `until` and has at most so many changes,
+    and about so many bytes."""
+    kept = store.last_change + 1 - store.first_kept
+    if kept > 0 and store.log_bytes > 0:
+        changes = min(changes, size * kept // store.log_bytes)
+    return max(store.first_kept - 1, until - changes)
