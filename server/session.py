@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from engine.errors import AuthError, BadDataError, EngineError, InternalError
 from server.connection import DISK, LOGIN, MISSED, MODULES, TURN, Connection, log
-from watch import Resumption
+from watch import Resumption, check_names
 
 if TYPE_CHECKING:
     from engine.login import HashFirst
@@ -223,9 +223,7 @@ class Session(Connection):
         """
         if not isinstance(asked, dict):
             raise BadDataError("options are a map, such as {'slow': 'refresh'}")
-        unknown = [name for name in asked if name not in ("slow", "bytes")]
-        if unknown:
-            raise BadDataError(f"the options are slow and bytes, not {str(unknown[0])[:80]!r}")
+        check_names(asked, ("slow", "bytes"), "the options are")
         policy, size = asked.get("slow"), asked.get("bytes")
         if policy not in (None, "disconnect", "refresh"):
             raise BadDataError("slow is 'disconnect' or 'refresh'")

@@ -9,6 +9,7 @@ from watch.history import RoomHistory
 from watch.hub import Hub
 from watch.lag import Lag, SlowReaders
 from watch.live import Live
+from watch.options import check_names
 from watch.requests import Requests, Resumption
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "Say",
     "SlowReaders",
     "Subscriber",
+    "check_names",
 ]

@@ -23,6 +23,7 @@ from engine.outcome import failed
 from engine.recent import DEFINITIONS, SERVER
 from watch.audience import Channel, Say, Subscriber
 from watch.events import LIVE_END, LIVE_UPDATE
+from watch.options import check_names
 from watch.patch import difference
 
 if TYPE_CHECKING:
@@ -152,11 +153,7 @@ class Live:
         """Subscribe to a query or procedure; gives the reply. Raises an EngineError when nothing was subscribed."""
         if not isinstance(asked, dict):
             raise BadDataError("subscribe takes a map with code or procedure")
-        unknown = [name for name in asked if name not in ("code", "procedure", "vars", "args", "interval", "since")]
-        if unknown:
-            raise BadDataError(
-                f"subscribe knows code, procedure, vars, args, interval and since, not {str(unknown[0])[:80]!r}"
-            )
+        check_names(asked, ("code", "procedure", "vars", "args", "interval", "since"), "subscribe knows")
         interval, since = asked.get("interval") or 0.0, asked.get("since")
         if type(interval) not in (int, float) or not 0 <= interval <= MAX_INTERVAL:
             raise BadDataError(f"interval is a number of seconds from 0 to {MAX_INTERVAL:g}")

@@ -21,6 +21,7 @@ from watch.deep import MAX_DEEP
 from watch.events import ROOM_EMIT, ROOM_JOIN, ROOM_LEAVE, WARNING, WATCH_DELETE, WATCH_INIT, WATCH_STOP, not_watchable
 from watch.hub import Hub
 from watch.lag import Lag
+from watch.options import check_names
 from watch.resume import MAX_MISSED_BYTES, Missed
 
 if TYPE_CHECKING:
@@ -93,9 +94,7 @@ class Requests:
             raise BadDataError("only things of collections can be watched with options")
         if not isinstance(options, dict):
             raise BadDataError("watch takes a map of options, with ids")
-        unknown = [name for name in options if name not in ("ids", "deep", "since", "known")]
-        if unknown:
-            raise BadDataError(f"watch knows ids, deep, since and known, not {str(unknown[0])[:80]!r}")
+        check_names(options, ("ids", "deep", "since", "known"), "watch knows")
         ids, deep, since = options.get("ids"), options.get("deep"), options.get("since")
         if not isinstance(ids, list):
             raise BadDataError("ids is a list of the ids of things")
@@ -330,9 +329,7 @@ class Requests:
         collection = self._collection(caller, scope)
         if not isinstance(options, dict) or not isinstance(options.get("rooms"), list):
             raise BadDataError("join with history takes a map with rooms, a list")
-        unknown = [name for name in options if name not in ("rooms", "since")]
-        if unknown:
-            raise BadDataError(f"join knows rooms and since, not {str(unknown[0])[:80]!r}")
+        check_names(options, ("rooms", "since"), "join knows")
         rooms, since = options["rooms"], options.get("since")
         if since is not None and (type(since) is not int or since < 0):
             raise BadDataError("since is the number of an event, an int")
