@@ -12,7 +12,7 @@ import pytest
 from engine.engine import Engine
 from engine.login import hash_password
 from engine.outcome import Outcome
-from engine.users import User
+from engine.users import FULL, User
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -29,6 +29,18 @@ class Admin:
 
     def __init__(self, engine: Engine) -> None:
         self.user: User | None = engine.users["admin"]
+
+
+def engine_without_password(**options: Any) -> Engine:
+    """An engine as after its first start, but that its user has no password, whose making is slow and gives another
+    hash each time; with these options of `Engine`."""
+    engine = Engine(**options)
+    engine.users["admin"] = User(1, "admin", 1_500_000_000, None)
+    engine.next_definition_id = 2
+    stuff = engine.new_collection("stuff", 1_500_000_000)
+    for scope in (engine.server, engine.node, stuff):
+        scope.access[1] = FULL
+    return engine
 
 
 hashed = cache(hash_password)  # slow by design, and the same for every test

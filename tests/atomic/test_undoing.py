@@ -20,7 +20,6 @@ from engine.engine import Engine
 from engine.errors import InternalError, RequestTimeout
 from engine.language.compiler import GENERATED
 from engine.outcome import Outcome
-from engine.users import FULL, User
 from engine.values.list import List
 from engine.values.room import Room
 from engine.values.set import Set
@@ -28,7 +27,7 @@ from engine.values.task import Task
 from engine.values.thing import Instance, Thing
 from tests.atomic.programs import SERVER_SETUP, SETUP, programs
 from tests.atomic.state import state
-from tests.conftest import Admin
+from tests.conftest import Admin, engine_without_password
 from tests.engine.test_programs import programs as programs_of_the_grammar
 from tests.types.state import Disk, check_rules, kept
 
@@ -37,12 +36,7 @@ ATOMIC = {"atomic": True}
 
 def fresh() -> Engine:
     """An engine as after its first start, with something to work on; its clock stands."""
-    engine = Engine(clock=lambda: 1_500_000_000.0, timer=lambda: 0.0, seed=1)
-    engine.users["admin"] = User(1, "admin", 1_500_000_000, None)
-    engine.next_definition_id = 2
-    stuff = engine.new_collection("stuff", 1_500_000_000)
-    for scope in (engine.server, engine.node, stuff):
-        scope.access[1] = FULL
+    engine = engine_without_password(clock=lambda: 1_500_000_000.0, timer=lambda: 0.0, seed=1)
     admin = Admin(engine)
     for text in SETUP:
         assert engine.query(admin, "//stuff", text).error is None

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 
-__all__ = ["Relay"]
+__all__ = ["Relay", "tried"]
+
+
+def tried(statements: Iterable[str]) -> str:
+    """Code that runs statements of a generated program, whether or not those before have failed."""
+    return "; ".join(f"try({{{statement}}})" for statement in statements)
 
 
 class Relay:
@@ -47,6 +53,21 @@ class Relay:
     def mend(self) -> None:
         """Take connections again."""
         self._open = True
+
+    def take(self, step: int | str) -> None:
+        """A step of a generated program: so many bytes until it cuts, or "cut", or "mend"."""
+        if isinstance(step, int):
+            self.leave_after = step
+        elif step == "cut":
+            self.cut()
+        else:
+            assert step == "mend"
+            self.mend()
+
+    def heal(self) -> None:
+        """A program is over: carry all that comes."""
+        self.leave_after = None
+        self.mend()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:

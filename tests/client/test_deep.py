@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from livethings import Change, Database, Delete, Init, LookupFailed, OperationError, Stop, Update, Watch, apply, connect
 
 from tests.client.conftest import QUICK, Open, url_of
-from tests.client.relay import Relay
+from tests.client.relay import Relay, tried
 from tests.client.test_reconnecting import restart
 from tests.client.test_watches import take
 from tests.server.fakes import within
@@ -219,16 +219,11 @@ async def run(server: Server, program: list[Any], deep: int) -> None:
         async with db.watch("//stuff", root, deep=deep) as watch:
             for step in program:
                 if isinstance(step, list):
-                    code = "; ".join(f"try({{{statement}}})" for statement in step)
+                    code = tried(step)
                     await other.query("//stuff", f"d = .d; {code}; nil")
-                elif isinstance(step, int):
-                    relay.leave_after = step
-                elif step == "cut":
-                    relay.cut()
                 else:
-                    relay.mend()
-            relay.leave_after = None
-            relay.mend()
+                    relay.take(step)
+            relay.heal()
             await other.query("//stuff", ".d.mark = 'end'")
             while kept.things.get(root, {}).get("mark") != "end":
                 kept.take((await take(watch, 1))[0])

@@ -23,7 +23,7 @@ from livethings import (
 )
 
 from tests.client.conftest import QUICK, Open, url_of
-from tests.client.relay import Relay
+from tests.client.relay import Relay, tried
 from tests.client.test_reconnecting import restart
 from tests.client.test_watches import take
 from tests.server.fakes import within
@@ -307,16 +307,11 @@ async def run(server: Server, program: list[Any]) -> None:
         async with db.live("//stuff", "[" + CODE + ", try(.live.mark)]") as live:
             for step in program:
                 if isinstance(step, list):
-                    code = "; ".join(f"try({{{statement}}})" for statement in step)
+                    code = tried(step)
                     await other.query("//stuff", code + "; nil")
-                elif isinstance(step, int):
-                    relay.leave_after = step
-                elif step == "cut":
-                    relay.cut()
                 else:
-                    relay.mend()
-            relay.leave_after = None
-            relay.mend()
+                    relay.take(step)
+            relay.heal()
             await other.query("//stuff", ".live.mark = 'end'")
             results, changes = [await within(anext(live))], [live.change]
             while results[-1][1] != "end":

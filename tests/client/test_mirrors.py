@@ -13,7 +13,7 @@ from livethings import connect
 from livethings.model import Thing, ThingMap, on
 
 from tests.client.conftest import QUICK, url_of
-from tests.client.relay import Relay
+from tests.client.relay import Relay, tried
 from tests.serving import Server
 
 LOGIN = {"user": "admin", "password": "pass"}
@@ -117,18 +117,13 @@ async def run(server: Server, program: list[Any]) -> None:
         async with mirror as root:
             for step in program:
                 if isinstance(step, list):
-                    code = "; ".join(f"try({{{statement}}})" for statement in step)
+                    code = tried(step)
                     await other.query("//stuff", f"p = .p; {code}; nil")
-                elif isinstance(step, int):
-                    relay.leave_after = step
-                elif step == "cut":
-                    relay.cut()
-                elif step == "mend":
-                    relay.mend()
-                else:
+                elif step == "collect":
                     gc.collect()
-            relay.leave_after = None
-            relay.mend()
+                else:
+                    relay.take(step)
+            relay.heal()
             # All that was said before a reply has come with it; a watch takes up to two requests to be taken up.
             for _ in range(3):
                 await ours.using(retry=True).query("//stuff", "1")

@@ -14,7 +14,7 @@ from livethings import Change, ConnectionLost, Database, Delete, Init, Update, W
 from livethings.model import Thing
 
 from tests.client.conftest import QUICK, Open, url_of
-from tests.client.relay import Relay
+from tests.client.relay import Relay, tried
 from tests.client.test_watches import take
 from tests.server.fakes import within
 from tests.serving import Server
@@ -226,17 +226,12 @@ async def run(server: Server, program: list[Any]) -> None:
         ):
             for step in program:
                 if isinstance(step, list):
-                    await other.query("//stuff", "; ".join(f"try({{{statement}}})" for statement in step) + "; nil")
-                elif isinstance(step, int):
-                    relay.leave_after = step
-                elif step == "cut":
-                    relay.cut()
-                elif step == "mend":
-                    relay.mend()
-                else:
+                    await other.query("//stuff", tried(step) + "; nil")
+                elif step == "add":
                     watch.add(ids[2:])
-            relay.leave_after = None
-            relay.mend()
+                else:
+                    relay.take(step)
+            relay.heal()
             watch.add(ids[2:])
             await other.query("//stuff", ".a.n = 'end'; .b.n = 'end'; .c.n = 'end'; nil")
             await within(up_to_the_end(steady, theirs, ids))

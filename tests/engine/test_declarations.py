@@ -10,12 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.engine import Engine
 from engine.errors import LanguageError, SyntaxFailed
 from engine.functions.registry import FUNCTIONS, METHODS, STEPWISE, Declaration, Function, Method
 from engine.language.parser import parse
-from engine.users import FULL, User
-from tests.conftest import Admin
+from tests.conftest import Admin, engine_without_password
 
 VALUES = {
     "nil": ["nil"],
@@ -102,13 +100,7 @@ class Trial:
         self.engines += 1
         if not self.engines % 8:
             gc.collect()
-        engine = Engine(clock=lambda: 1_500_000_000.0, seed=1)
-        # As `Engine.initialise` does, without the slow making of a password.
-        engine.users["admin"] = User(1, "admin", 1_500_000_000, None)
-        engine.next_definition_id = 2
-        stuff = engine.new_collection("stuff", 1_500_000_000)
-        for scope in (engine.server, engine.node, stuff):
-            scope.access[1] = FULL
+        engine = engine_without_password(clock=lambda: 1_500_000_000.0, seed=1)
         self.engine, self.admin = engine, Admin(engine)
         if setup := SETUPS[self.scope]:
             done = engine.query(self.admin, self.scope, setup)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from engine.engine import Engine
 from engine.errors import InternalError
 from engine.outcome import Outcome
-from engine.users import FULL, User
-from tests.conftest import Admin
+from tests.conftest import Admin, engine_without_password
 from tests.language.trees import sources
 
 # The names that generated programs use mean something, so that more of a program runs before it fails.
@@ -53,13 +52,7 @@ def programs(draw: st.DrawFn) -> str:
 
 def fresh() -> Engine:
     """An engine as after its first start, with something to work on."""
-    engine = Engine(clock=lambda: 1_500_000_000.0, timer=lambda: 0.0, seed=1)
-    # As `Engine.initialise` does, but without a password: it would cost time, and be another one each time.
-    engine.users["admin"] = User(1, "admin", 1_500_000_000, None)
-    engine.next_definition_id = 2
-    stuff = engine.new_collection("stuff", 1_500_000_000)
-    for scope in (engine.server, engine.node, stuff):
-        scope.access[1] = FULL
+    engine = engine_without_password(clock=lambda: 1_500_000_000.0, timer=lambda: 0.0, seed=1)
     assert engine.query(Admin(engine), "//stuff", SETUP).error is None
     return engine
 

@@ -11,10 +11,10 @@ from engine.engine import Engine
 from engine.replay import Replay
 from engine.state import StateWriter, load
 from engine.store.interface import Checkpoint, State, ThingRow
-from engine.users import FULL, User
 from engine.values.list import List
 from engine.values.set import Set
 from engine.values.thing import Instance, Thing
+from tests.conftest import engine_without_password
 
 __all__ = ["Disk", "check_rules", "fresh", "kept", "replayed"]
 
@@ -22,15 +22,7 @@ __all__ = ["Disk", "check_rules", "fresh", "kept", "replayed"]
 def fresh() -> Engine:
     """An engine as after its first start; its clock goes one second further each time it is asked."""
     ticks = itertools.count(1_500_000_000)
-    engine = Engine(clock=lambda: next(ticks), seed=1)
-    # As `Engine.initialise` does, but without a password: it would cost time, and be another one each time.
-    admin = User(1, "admin", 1_500_000_000, None)
-    engine.next_definition_id = 2
-    engine.users["admin"] = admin
-    stuff = engine.new_collection("stuff", 1_500_000_000)
-    for scope in (engine.server, engine.node, stuff):
-        scope.access[admin.id] = FULL
-    return engine
+    return engine_without_password(clock=lambda: next(ticks), seed=1)
 
 
 def kept(engine: Engine) -> dict[Any, Any]:
